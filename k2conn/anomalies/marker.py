@@ -50,7 +50,8 @@ class AnomalyMarker:
         self.passed_over = 0
         """Records of too many symbols."""
         self._plan = plan
-        self._most = most
+        self.most = most
+        """Symbols, each counted for each of its streams, whose habits are learnt."""
         self._limits = Thresholds(settings)
         self._encoder = AnomalyEncoder(plan.name)
         self._looked: dict[RecordSchema, _Looked] = {
@@ -129,7 +130,7 @@ class AnomalyMarker:
 
     def _begin(self, looked: _Looked, stream: str, body: bytes, symbol: str) -> TradeHabits | QuoteHabits | None:
         """The habits of a symbol that was not seen yet; None where there are too many."""
-        if len(self._habits) >= self._most:
+        if len(self._habits) >= self.most:
             return None
         found: TradeHabits | QuoteHabits = looked.habits(self._limits)
         self._habits[stream, symbol] = found

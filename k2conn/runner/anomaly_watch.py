@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from k2conn.anomalies.encoding import STREAM
-from k2conn.anomalies.marker import AnomalyMarker
+from k2conn.anomalies.marker import MOST_SYMBOLS, AnomalyMarker
 from k2conn.anomalies.settings import AnomalyMode, AnomalySettings
 from k2conn.avro import RecordSchema
 from k2conn.clock import monotonic, thread_time
@@ -41,10 +41,10 @@ _LEFT_OUT = ("message_id", "exchange", "asset_class", "connector")
 
 
 class AnomalyWatch:
-    """That of one connector."""
+    """That of one connector. ``most``: symbols, each counted for each of its streams, whose habits are learnt."""
 
-    def __init__(self, plan: Plan, settings: AnomalySettings) -> None:
-        self.marker = AnomalyMarker(plan, settings)
+    def __init__(self, plan: Plan, settings: AnomalySettings, most: int = MOST_SYMBOLS) -> None:
+        self.marker = AnomalyMarker(plan, settings, most)
         self.publishes = settings.mode == AnomalyMode.PUBLISH
         self.latest: deque[dict[str, Any]] = deque(maxlen=SHOWN)
         """What was told, the oldest first."""

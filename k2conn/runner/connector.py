@@ -160,7 +160,7 @@ class Connector:
             DriftWatch(self.plan.name, connector_state.streams, job.wanted) if job.overrides.drift else None
         )
         self.anomalies = (
-            AnomalyWatch(self.plan, job.overrides.anomalies)
+            AnomalyWatch(self.plan, job.overrides.anomalies, connector_state.ledger.most)
             if job.overrides.anomalies.mode != AnomalyMode.OFF and not self.plan.reads_files else None
         )
         self._rounding = RoundingReport(connector_state.ledger, self._log)
@@ -186,9 +186,11 @@ class Connector:
         self.connector_state.ledger.failed_calls += 1
 
     def make_room(self, job: Job) -> None:
-        """Accounts for the symbols of a job, where it has more of them."""
+        """Accounts for the symbols of a job, where it has more of them, and whatever else is kept by symbol."""
         ledger = self.connector_state.ledger
         ledger.most = max(ledger.most, job.overrides.most_symbols or _accounts(job))
+        if self.anomalies is not None:
+            self.anomalies.marker.most = ledger.most
 
     def publish(self, envelopes: list[Envelope]) -> bool:
         """Hands envelopes to the sink; true where it is crowded, and nothing more is to be read for now."""
