@@ -62,6 +62,11 @@ class Scope:
         """What was captured of the venue's messages (`capture:`), for the dead letter of a message that needs it."""
         return {name: value for name, value in self.state.items() if not name.startswith("$")}
 
+    @property
+    def oddities(self) -> bool:
+        """Whether the converters of an item have left anything: notes for its vendor_data, or something to count."""
+        return bool(self.notes) or self.rounded is not None or self.unknown_sides > 0
+
     def forget_item(self) -> None:
         """An item is done with: what its converters have left is another item's no more."""
         self.notes = {}

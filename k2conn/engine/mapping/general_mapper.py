@@ -99,7 +99,7 @@ class GeneralMapper:
         """
         values = self._blank.copy()
         if type(item) is dict:
-            get = item.get
+            get, notes, unknown_sides = item.get, dict(scope.notes), scope.unknown_sides  # of what is carried
             try:
                 for at, key, convert in self._direct:
                     values[at] = convert(get(key))
@@ -107,8 +107,7 @@ class GeneralMapper:
                     values[at] = read(item, scope)
                 return values
             except CONVERSION_ERRORS:
-                scope.notes = {}
-                scope.unknown_sides = 0
+                scope.notes, scope.unknown_sides = notes, unknown_sides
         for at, read in self._readers:
             values[at] = read(item, scope)
         return values

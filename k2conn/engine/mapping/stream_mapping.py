@@ -354,8 +354,10 @@ class StreamMapping:
             account.snapshots += 1
         fast = context.fast if quick else None
         made = None
-        if fast is not None:
-            made = fast(item, scope, carried) if carried else fast(item, scope)
+        if fast is not None and not carried:
+            made = fast(item, scope)
+        elif fast is not None and not scope.oddities:  # else the record has them from reading what is carried
+            made = fast(item, scope, carried)
         if made is None:
             made = self._general.made(item, context, scope, carried, snapshot)
         identity, event, price, envelope, content = made

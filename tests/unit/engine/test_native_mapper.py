@@ -79,6 +79,29 @@ def test_on_the_frames_in_the_connector_files(name: str) -> None:
     assert agree(plan, frames * 2)
 
 
+ROUNDED_AND_CARRIED = STREAMS.replace("{ch: quote}\n", "{ch: quote}\n    carry: {per: symbol}\n").replace(
+    "ask_price: a\n", "ask_price: {from: a, on_overflow: round}\n"
+)
+
+
+@pytest.mark.parametrize("time", [1767323046000, "1767323046000", Decimal("1767323046000.5")])
+@pytest.mark.parametrize("symbol", ["BTC-USD", "NEW-USD"])
+def test_a_carried_number_that_is_rounded_keeps_its_own_text(time: Any, symbol: str) -> None:
+    """Whichever way the record takes, and whatever else in it only a field's full reader can read."""
+    plan = plan_of(streams=ROUNDED_AND_CARRIED)
+    items = [
+        {"ch": "quote", "s": symbol, "i": number, "t": time, "b": "1", "B": "2", "a": ask, "A": "3"}
+        for number, ask in enumerate(["5", "0.0000999201", "6", "7.123456789"])
+    ]
+    frames = [exactjson.encode(one).decode() for one in items]
+    assert agree(plan, frames) == len(frames)
+    for pipeline in (pipelines(plan)[0], complete(pipelines(plan)[0])):
+        found = [one for frame in frames for one in pipeline.receive([frame], 0.0, NOW)[0]]
+        kept = [one.schema.decode_plain(one.value)["vendor_data"].get("ask_price_exact") for one in found if one.schema]
+        assert kept == [None, "0.0000999201", None, "7.123456789"]
+        assert pipeline.connector_state.ledger.rounded["quote"].count == 2
+
+
 def test_every_trade_and_quote_that_ships_has_one() -> None:
     without = set()
     for name in NAMES:
