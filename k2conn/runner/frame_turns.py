@@ -16,7 +16,7 @@ from k2conn.engine.mapping.slices import Abandoned, Slices
 from k2conn.envelope import Envelope
 from k2conn.runner.loop_share import LoopShare
 
-TURN = 0.05
+TURN = 0.02
 """Seconds of work after which all others of the process get their turn: of a connection since its last one, and of all
 connections together in a turn of the event loop.
 """

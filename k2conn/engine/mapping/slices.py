@@ -14,7 +14,7 @@ Slices = Generator[None, None, None]
 
 MOST_ITEMS = 50_000
 """Items of one message that are mapped; the rest is one dead letter."""
-AT_ONCE = 500
+AT_ONCE = 200
 """Items of a message that are mapped in one go: nearly all messages have fewer."""
 _SLICE = 100
 _LOOKS = 1_000_000
