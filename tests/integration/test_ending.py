@@ -16,12 +16,17 @@ class Kept:
         write(1, b"taken apart")
 
 kept = Kept()
-atexit.register(print, "last words")
 if {waiting}:
     threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
 sys.argv = ["k2conn", {word!r}]
-from k2conn.__main__ import main
-main()
+from k2conn import __main__ as entry
+
+def command(run=entry.command):
+    atexit.register(print, "last words")
+    run()
+
+entry.command = command
+entry.main()
 """
 
 

@@ -158,8 +158,11 @@ def test_a_load_that_is_ended_goes_on(tmp_path: Path, number: signal.Signals) ->
     count = 250_000
     path = written(tmp_path / "7078.csv", trade_rows(50_000) * 5)
     ended = 0
+    slow = {**os.environ, "K2CONN_PURE_PYTHON": "1"}  # or all of it is loaded before there is a first position to see
     for _ in range(2):
-        with subprocess.Popen(command("asx-trades", path), cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            command("asx-trades", path), cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=slow
+        ) as process:
             before = saved(tmp_path)
             while process.poll() is None and saved(tmp_path) == before:
                 time.sleep(0.01)
