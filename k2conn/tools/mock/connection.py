@@ -76,7 +76,7 @@ class MockConnection:
     @property
     def welcome(self) -> list[Json]:
         """The first messages of a connection, sent without a request."""
-        return self._learned.welcome[:1] or self._replies.unsolicited()
+        return self._replies.unasked(None) or self._learned.welcome[:1]
 
     @property
     def before(self) -> list[Json]:
@@ -113,7 +113,8 @@ class MockConnection:
                 and (made or not request.wanted)):
             self._warn(f"step '{step.name}' is not acknowledged: no test of {self.plan.name} shows how")
         subscribed = self.recognizer.instruments(made)
-        return MockResponse(request, [] if faults.silent else [*replies, *accepted], subscribed, [])
+        unasked = self._replies.unasked(step) if step is not None and (made or not request.wanted) else []
+        return MockResponse(request, [] if faults.silent else [*replies, *accepted, *unasked], subscribed, [])
 
     # -- data
 
