@@ -135,6 +135,8 @@ class MockConnection:
 
     def _unusable(self, stream: str) -> str:
         """Why the frames of a stream that the tests show are not used; empty where they show none."""
+        if self.plan.stream(stream).also:
+            return ": the mock plays no message that is two streams' (`also`)"
         shown = any(one.stream == stream for one in self._learned.data)
         return ": in each that the tests show, an item makes no record, because it is dropped or lacks something" \
             if shown and stream not in self.streams else ""
