@@ -16,7 +16,7 @@ from tests.paths import ROOT
 
 UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitkub", "bitso", "btse", "coincheck", "coindcx", "kalshi", "luno",
            "polymarket", "pyth"}
-"""Venues whose documentation has no form of errors, or none on a connection that stands; and files, which report none."""
+"""Venues whose documentation has no form of errors (or none on an open connection); and files, which report none."""
 
 _BINANCE: list[Json] = [
     {"error": {"code": 3, "msg": "Invalid JSON"}, "id": None}, {"code": 2, "msg": "Invalid request", "id": 9},
