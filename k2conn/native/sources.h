@@ -52,7 +52,8 @@ typedef struct {
     PyObject *call;   /* the quick Python converter of what is there; NULL where the reader is to be asked at once */
     PyObject *read;   /* the full Python reader, of item and scope */
     int given;        /* GIVEN: which of the caller's values */
-    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero */
+    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero; DECIMAL: NULL,
+                         or (name, note): what has too many places is rounded, and its text noted */
     int how, scale;
     wide_int factor, below, least;
     int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
@@ -64,7 +65,7 @@ typedef struct {
     PyObject *object; /* owned; NULL where `number` is the value */
 } Value;
 
-static PyObject *decimal_type;
+static PyObject *decimal_type, *notes, *rounded; /* the latter two are attributes of the scope */
 
 /* Takes over what Python made: NULL is an exception. 0, or -1 with an exception set. */
 static int take_made(PyObject *made, Value *found)
@@ -262,12 +263,76 @@ static int is_text_list(PyObject *value)
     return 1;
 }
 
+/* What stands at the place of a source, where it has an everyday form. 1 read, 0 where Python is to be asked, -1 with an
+   exception set. */
+static int take_plain(const Source *source, PyObject *value, Value *found)
+{
+    int64_t number;
+    int nanos;
+    PyObject *name = NULL;
+    switch (source->how) {
+    case DECIMAL:
+    case MAGNITUDE:
+    case SIGNED:
+    case CUT:
+        return unscaled(source, value, &found->number);
+    case SIGN:
+        if (!unscaled(source, value, &found->number) || found->number == 0)
+            return 0;
+        name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
+        if (name == NULL)
+            return -1; /* it was there */
+        break;
+    case WHOLE:
+        return whole_number(value, source->factor, source->fewest, source->most, &found->number);
+    case TIME:
+    case NANOS:
+        if (!utc_time(value, &number, &nanos))
+            return 0;
+        found->number = source->how == TIME ? number : nanos;
+        return 1;
+    case TEXT:
+        if (exact_int(value, &number)) {
+            found->number = number;
+            return 1;
+        }
+        name = PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) ? value : NULL;
+        break;
+    case LISTED:
+        name = is_text_list(value) ? value : NULL;
+        break;
+    case NAMED:
+        name = name_for(source->table, value);
+        if (name == NULL && PyErr_Occurred())
+            return -1;
+        break;
+    }
+    found->object = name != NULL ? Py_NewRef(name) : NULL;
+    return name != NULL;
+}
+
+/* A number that is rounded, as `compiler.converters.readers.rounding` does it: the scope is told which one, and its text.
+   1 rounded, 0 where Python is to be asked, -1 with an exception set. */
+static int take_rounded(const Source *source, PyObject *value, Given *given, Value *found)
+{
+    Py_ssize_t size = 0;
+    const char *text = ascii_text(value, &size);
+    if (text == NULL || !rounded_digits(text, size, source->scale, source->below, &found->number))
+        return 0;
+    given->asked = 1; /* there are notes */
+    PyObject *noted = PyObject_GetAttr(given->scope, notes);
+    PyObject *what = PyTuple_Pack(2, PyTuple_GET_ITEM(source->table, 0), value);
+    int done = noted == NULL || what == NULL || PyObject_SetItem(noted, PyTuple_GET_ITEM(source->table, 1), value) < 0
+               || PyObject_SetAttr(given->scope, rounded, what) < 0 ? -1 : 1;
+    Py_XDECREF(noted);
+    Py_XDECREF(what);
+    return done;
+}
+
 /* The value of one source. 0, or -1 with an exception set. */
 static int take(const Source *source, Given *given, Value *found)
 {
     PyObject *value = NULL;
-    int64_t number;
-    int nanos;
     found->object = NULL;
     if (source->how == GIVEN)
         return take_given(source, given, found);
@@ -291,61 +356,11 @@ static int take(const Source *source, Given *given, Value *found)
             return -1;
     }
     if (value != NULL) {
-        switch (source->how) {
-        case DECIMAL:
-        case MAGNITUDE:
-        case SIGNED:
-        case CUT:
-            if (unscaled(source, value, &found->number))
-                return 0;
-            break;
-        case SIGN:
-            if (unscaled(source, value, &found->number) && found->number != 0) {
-                PyObject *name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
-                if (name == NULL)
-                    return -1; /* it was there */
-                found->object = Py_NewRef(name);
-                return 0;
-            }
-            break;
-        case WHOLE:
-            if (whole_number(value, source->factor, source->fewest, source->most, &found->number))
-                return 0;
-            break;
-        case TIME:
-        case NANOS:
-            if (utc_time(value, &number, &nanos)) {
-                found->number = source->how == TIME ? number : nanos;
-                return 0;
-            }
-            break;
-        case TEXT:
-            if (exact_int(value, &number)) {
-                found->number = number;
-                return 0;
-            }
-            if (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value)) {
-                found->object = Py_NewRef(value);
-                return 0;
-            }
-            break;
-        case LISTED:
-            if (is_text_list(value)) {
-                found->object = Py_NewRef(value);
-                return 0;
-            }
-            break;
-        case NAMED: {
-            PyObject *name = name_for(source->table, value);
-            if (name != NULL) {
-                found->object = Py_NewRef(name);
-                return 0;
-            }
-            if (PyErr_Occurred())
-                return -1;
-            break;
-        }
-        }
+        int done = take_plain(source, value, found);
+        if (done == 0 && source->how == DECIMAL && source->table != NULL)
+            done = take_rounded(source, value, given, found);
+        if (done != 0)
+            return done < 0 ? -1 : 0;
     }
     return ask(source, value, given, found);
 }
@@ -417,6 +432,11 @@ static int has_key(PyObject *dict, PyObject *key)
     return found == 1;
 }
 
+static int is_pair(PyObject *table)
+{
+    return PyTuple_CheckExact(table) && PyTuple_GET_SIZE(table) == 2 && PyUnicode_Check(PyTuple_GET_ITEM(table, 1));
+}
+
 static void forget_source(Source *source)
 {
     forget_text(source);
@@ -445,7 +465,7 @@ static int read_source(PyObject *described, Source *source)
         || scale < (how == CUT ? -SHORT_DIGITS : 0) || scale > MOST_DIGITS
         || ((how == NAMED || how == SIGN) && !PyDict_CheckExact(table))
         || (how == SIGN && (!has_key(table, Py_True) || !has_key(table, Py_False)))
-        || (how == RECEIVED && place == Py_None)) {
+        || (how == DECIMAL && table != Py_None && !is_pair(table)) || (how == RECEIVED && place == Py_None)) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }

@@ -27,6 +27,8 @@ class FastConversion(NamedTuple):
     below: int = 1
     table: dict[Any, str] | None = None
     least: int = 0
+    rounds: str = ""
+    """Of a *decimal*: plain digits with too many places are rounded half-even and noted as a field of this name."""
 
 
 class JoinedText(NamedTuple):
@@ -42,10 +44,14 @@ class JoinedText(NamedTuple):
     minutes: dict[str, int] | None = None
 
 
+ROOTS = ("item", "message", "state", "key", "received_at")
+"""Where a plain path may begin: the item, or what the scope calls so."""
+
+
 class ValuePath(NamedTuple):
     """Keys and indexes, one after the other: of a dict its member, of a list its element, of all else nothing.
 
-    ``root`` is where they begin: the "item", or what the scope calls "message", "state", "key" or "received_at".
+    ``root`` is where they begin, one of ROOTS.
     """
 
     root: str

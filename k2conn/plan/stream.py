@@ -35,6 +35,7 @@ class QuickNumber(NamedTuple):
 
     get: Getter
     convert: Callable[[Json], Any]
+    field: Field
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Plain paths: keys and indexes and nothing else, which most expressions are, or several between which `||` stands.
 
-They are known as data, so that C can follow them: where there is the part in C, a plain path is a `native.Getter`, which
-gives what the closures of its tree would.
+They are known as data, so that C can follow them: where there is the part in C, a plain path is a `native.Getter`,
+which gives what the closures of its tree would.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from k2conn import native
-from k2conn.plan import Getter, ValuePath
-
-ROOTS = ("item", "message", "state", "key", "received_at")
-"""Where a plain path may begin: the value that is given, or what the engine calls so."""
+from k2conn.plan import ROOTS, Getter, ValuePath
 
 
 class Name(str):

@@ -111,7 +111,7 @@ def _number(field: Field) -> QuickNumber | None:
     direct = field.direct
     if direct is None or direct.conversion is None or direct.conversion.kind not in ("decimal", "magnitude", "signed"):
         return None
-    return QuickNumber(compile_expression(field.expression).get, direct.convert)
+    return QuickNumber(compile_expression(field.expression).get, direct.convert, field)
 
 
 def _always_null(said: Any) -> bool:

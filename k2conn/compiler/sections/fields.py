@@ -181,6 +181,8 @@ class FieldCompiler:
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
         direct = found.direct._replace(rounded=True) if found.direct is not None else None
+        if direct is not None and direct.conversion is not None and plain:
+            direct = direct._replace(conversion=direct.conversion._replace(rounds=target.name))
         return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=direct)
 
     def _scaled_by_symbol(
