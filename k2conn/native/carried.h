@@ -1,7 +1,7 @@
 /* The fields that keep their last value (`k2conn.engine.mapping.carried_fields`), moved by what an item says.
 
-   `move` takes the list of the values as they are, an item and its scope. A number at the end of a plain path that has an
-   everyday form (sources.h) replaces the value in the list; where the item says nothing, the value stays if there is one.
+   `move` takes the list of the values as they are, an item and its scope. A number at the end of a plain path, or of an
+   expression, that has an everyday form (sources.h) replaces the value in the list; where the item says nothing, the value stays if there is one.
    All else is Python's: the answer has a bit for each of those fields. It raises nothing of what an item says. */
 #ifndef K2CONN_CARRIED_H
 #define K2CONN_CARRIED_H
@@ -19,19 +19,32 @@ typedef struct {
     Source sources[CARRIED]; /* without a place: Python's */
 } Carried;
 
-/* Moves one value of a list. 1 done, 0 where Python is to do it, -1 with an exception set. */
+/* Moves one value of a list. 1 done, 0 where Python is to do it (what an expression raises, it raises there again), -1 with
+   an exception set. */
 static int move_one(const Source *source, Given *given, PyObject *values, Py_ssize_t at)
 {
-    PyObject *value = source->place.count ? at_place(&source->place, given) : NULL;
-    if (!source->place.count || (value == NULL && PyErr_Occurred()))
-        return source->place.count ? -1 : 0;
-    if (value == NULL || value == Py_None || (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) == 0))
-        return PyList_GET_ITEM(values, at) != Py_None;
-    Value found = {0, NULL};
-    if (!unscaled(source, value, &found.number))
+    PyObject *value;
+    if (!source->place.count && source->get == NULL)
         return 0;
-    PyObject *number = int_of(found.number);
-    return number == NULL || PyList_SetItem(values, at, number) < 0 ? -1 : 1;
+    if (find_value(source, given, &value) < 0) {
+        if (source->get == NULL || !PyErr_ExceptionMatches(PyExc_Exception))
+            return -1;
+        PyErr_Clear();
+        return 0;
+    }
+    int done = PyList_GET_SIZE(values) > at ? 0 : -1; /* an expression could have it */
+    if (done < 0)
+        PyErr_SetString(PyExc_SystemError, "the list has become shorter");
+    else if (value == NULL || value == Py_None || (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) == 0))
+        done = PyList_GET_ITEM(values, at) != Py_None;
+    else {
+        Value found = {0, NULL};
+        PyObject *number = unscaled(source, value, &found.number) ? int_of(found.number) : NULL;
+        done = number != NULL ? (PyList_SetItem(values, at, number) < 0 ? -1 : 1) : PyErr_Occurred() ? -1 : 0;
+    }
+    if (source->get != NULL)
+        Py_XDECREF(value);
+    return done;
 }
 
 static PyObject *carried_move(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
@@ -57,6 +70,7 @@ static int carried_visit(PyObject *object, visitproc visit, void *arg)
     const Carried *self = (const Carried *)object;
     Py_VISIT(Py_TYPE(object));
     for (int at = 0; at < self->count; at++) {
+        Py_VISIT(self->sources[at].get);
         Py_VISIT(self->sources[at].call);
         Py_VISIT(self->sources[at].read);
         Py_VISIT(self->sources[at].table);
@@ -98,7 +112,7 @@ static PyObject *carried_new(PyTypeObject *type, PyObject *arguments, PyObject *
         PyObject *one = PyTuple_GET_ITEM(sources, self->count);
         Source *source = self->sources + self->count;
         int done = one == Py_None ? 0 : read_source(one, source);
-        if (done == 0 && source->place.count && source->how != DECIMAL && source->how != MAGNITUDE && source->how != SIGNED) {
+        if (done == 0 && one != Py_None && source->how != DECIMAL && source->how != MAGNITUDE && source->how != SIGNED) {
             PyErr_SetString(PyExc_ValueError, "only numbers are moved");
             forget_source(source);
             done = -1;

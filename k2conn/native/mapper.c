@@ -455,6 +455,7 @@ static int program_visit(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->scoped);
     for (int at = -1; at < self->source_count; at++) {
         const Source *source = at < 0 ? &self->identity : self->sources + at;
+        Py_VISIT(source->get);
         Py_VISIT(source->call);
         Py_VISIT(source->read);
         Py_VISIT(source->table);

@@ -1,7 +1,7 @@
 /* The values of one record: where each is read, and what of it C reads itself.
 
-   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or it is put together of
-   texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a field that keeps its last value),
+   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or a compiled expression finds
+   it, or it is put together of texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a field that keeps its last value),
    or only Python knows how to read it (BY_PYTHON). What stands at a place is converted here where it has an everyday form:
    digits, whole numbers, times in UTC, names in a table, texts, lists of texts (numbers.h has the readers, FastConversion
    in k2conn/plan says what each kind means).
@@ -48,7 +48,8 @@ typedef struct {
 } Text;
 
 typedef struct {
-    Place place;      /* where the value is; if nowhere, `read` finds it */
+    Place place;      /* where the value is; if nowhere, `get` finds it: */
+    PyObject *get;    /* a compiled expression, of item and scope; if NULL, `read` does all */
     PyObject *call;   /* the quick Python converter of what is there; NULL where the reader is to be asked at once */
     PyObject *read;   /* the full Python reader, of item and scope */
     int given;        /* GIVEN: which of the caller's values */
@@ -82,7 +83,7 @@ static int take_made(PyObject *made, Value *found)
 /* What Python makes of it: the quick converter, or else the full reader. 0, or -1 with an exception set. */
 static int ask(const Source *source, PyObject *value, Given *given, Value *found)
 {
-    if (source->call != NULL && source->place.count) {
+    if (source->call != NULL && (source->place.count || source->get != NULL)) {
         PyObject *made = PyObject_CallOneArg(source->call, value != NULL ? value : Py_None);
         if (made != NULL || !PyErr_ExceptionMatches(given->odd))
             return take_made(made, found);
@@ -329,6 +330,16 @@ static int take_rounded(const Source *source, PyObject *value, Given *given, Val
     return done;
 }
 
+/* What is there to be read: borrowed from its place, NULL where nothing stands there; or owned, where an expression finds it.
+   0, or -1 with an exception set. */
+static int find_value(const Source *source, Given *given, PyObject **value)
+{
+    PyObject *const arguments[] = {given->item, given->scope};
+    *value = source->get != NULL ? PyObject_Vectorcall(source->get, arguments, 2, NULL)
+             : source->place.count ? at_place(&source->place, given) : NULL;
+    return *value == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
 /* The value of one source. 0, or -1 with an exception set. */
 static int take(const Source *source, Given *given, Value *found)
 {
@@ -350,19 +361,16 @@ static int take(const Source *source, Given *given, Value *found)
         if (done != 0)
             return done < 0 ? -1 : 0;
     }
-    if (source->place.count) {
-        value = at_place(&source->place, given);
-        if (value == NULL && PyErr_Occurred())
-            return -1;
-    }
-    if (value != NULL) {
-        int done = take_plain(source, value, found);
-        if (done == 0 && source->how == DECIMAL && source->table != NULL)
-            done = take_rounded(source, value, given, found);
-        if (done != 0)
-            return done < 0 ? -1 : 0;
-    }
-    return ask(source, value, given, found);
+    if (find_value(source, given, &value) < 0)
+        return -1;
+    int done = value != NULL ? take_plain(source, value, found) : 0;
+    if (done == 0 && value != NULL && source->how == DECIMAL && source->table != NULL)
+        done = take_rounded(source, value, given, found);
+    if (done == 0)
+        done = ask(source, value, given, found);
+    if (source->get != NULL)
+        Py_XDECREF(value);
+    return done < 0 ? -1 : 0;
 }
 
 /* -- making one */
@@ -441,12 +449,13 @@ static void forget_source(Source *source)
 {
     forget_text(source);
     forget_place(&source->place);
+    Py_CLEAR(source->get);
     Py_CLEAR(source->call);
     Py_CLEAR(source->read);
     Py_CLEAR(source->table);
 }
 
-/* A source of (place, converter, reader, how, scale, factor, least, below, table). */
+/* A source of (place or expression, converter, reader, how, scale, factor, least, below, table). */
 static int read_source(PyObject *described, Source *source)
 {
     PyObject *place, *call, *read, *table, *given_factor, *given_least, *given_below;
@@ -471,11 +480,12 @@ static int read_source(PyObject *described, Source *source)
     }
     wide_int fewest = (least + factor - 1) / factor, most = (below - 1) / factor;
     source->how = how;
-    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0) || read_place(place, &source->place) < 0) {
+    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0)
+        || (!PyCallable_Check(place) && read_place(place, &source->place) < 0)) {
         forget_source(source);
         return -1;
     }
-    *source = (Source){source->place, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how, scale,
+    *source = (Source){source->place, PyCallable_Check(place) ? Py_NewRef(place) : NULL, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how, scale,
                        factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
                        is_long(most) ? (int64_t)most : INT64_MAX, source->text};
     return 0;

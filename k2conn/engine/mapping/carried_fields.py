@@ -92,10 +92,10 @@ class CarriedFields:
                 continue
             number = numbers[at] if numbers else None
             if number is not None:
-                value = number.get(item, scope)
-                if (value is None or value == "") and now[at] is not None:
-                    continue
                 try:
+                    value = number.get(item, scope)
+                    if (value is None or value == "") and now[at] is not None:
+                        continue
                     now[at] = number.convert(value)
                     continue
                 except CONVERSION_ERRORS:

@@ -21,7 +21,7 @@ from k2conn.engine.mapping.mapped_record import FastMapper
 from k2conn.engine.mapping.row_identity import numbering, row_parts
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import ROOTS, Field, Stream, Symbol
+from k2conn.plan import ROOTS, Field, Getter, Stream, Symbol
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
@@ -43,8 +43,8 @@ _MOST = 64
 Path = tuple[int, tuple[str | int, ...]]
 """Where a plain path begins, and its steps."""
 Place = tuple[Path, ...]
-Source = tuple[Place | None, Any, Any, int, int, int, int, int, Any]
-"""Place, quick converter, reader, how it is found, scale, factor, least, below, table."""
+Source = tuple[Place | Getter | None, Any, Any, int, int, int, int, int, Any]
+"""Place (or what finds the value), quick converter, reader, how it is found, scale, factor, least, below, table."""
 Piece = tuple[str, bool, int, int, object]
 
 
@@ -215,18 +215,18 @@ def _place(field: Field) -> Place | None:
 
 def source_of(field: Field) -> Source:
     """How a field is read."""
-    place = _place(field)
-    if field.direct is None or place is None:
-        if field.joined is None:
-            return None, None, field.read, 0, 0, 1, 0, 1, None
+    direct, place = field.direct, _place(field)
+    if place is None and field.joined is not None:
         how = _JOINED if field.joined.minutes is None else _JOINED_TIME
         return None, None, field.read, how, 0, 1, 0, 1, field.joined
-    convert = None if field.direct.rounded else field.direct.convert
-    kind = field.direct.conversion
+    if direct is None:
+        return None, None, field.read, 0, 0, 1, 0, 1, None
+    found = place or direct.get
+    convert, kind = None if direct.rounded else direct.convert, direct.conversion
     if kind is None:
-        return place, field.direct.convert, field.read, 0, 0, 1, 0, 1, None
+        return found, convert, field.read, 0, 0, 1, 0, 1, None
     table = (kind.rounds, f"{kind.rounds}_exact") if kind.rounds else kind.table
-    return place, convert, field.read, _HOW[kind.kind], kind.scale, kind.factor, kind.least, kind.below, table
+    return found, convert, field.read, _HOW[kind.kind], kind.scale, kind.factor, kind.least, kind.below, table
 
 
 def _given(at: int) -> Source:
