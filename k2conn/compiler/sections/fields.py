@@ -147,7 +147,7 @@ class FieldCompiler:
             kept = get(item, scope)
             return None if kept is None else kept if type(kept) is str else exactjson.spell(kept)
 
-        direct = _direct({"from": value}, exactjson.spell)
+        direct = _direct({"from": value}, get, exactjson.spell)
         joined = JoinedText(((None, None, 0, None, value[1:]),)) if value in ("$file", "$row") else None
         return Field(name, read, value, "JSON spelling", speed=speed, joined=joined, direct=direct)
 
@@ -183,6 +183,8 @@ class FieldCompiler:
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
         direct = found.direct._replace(rounded=True) if found.direct is not None else None
+        if direct is not None and direct.conversion is not None and plain:
+            direct = direct._replace(conversion=direct.conversion._replace(rounds=target.name))
         return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=direct)
 
     def _scaled_by_symbol(
@@ -271,7 +273,7 @@ class FieldCompiler:
         get, speed = found
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
-        direct = _direct(said, convert, plain_time(said["unit"], target.kind, least))
+        direct = _direct(said, get, convert, plain_time(said["unit"], target.kind, least))
         return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
 
     def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
@@ -331,10 +333,10 @@ class FieldCompiler:
         words += f", inverted when {invert.text}" if invert else ""
         quick = None
         if "map" in said and not invert:
-            quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
+            quick = _direct(said, get, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
         elif "sign" in said and not invert:
             names = said["sign"]["positive"], said["sign"]["negative"]
-            quick = _direct(said, quick_sign(*names), plain_sign(*names))
+            quick = _direct(said, get, quick_sign(*names), plain_sign(*names))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed, direct=quick, words=_words(said, said.get("map", ())))
 
@@ -355,7 +357,7 @@ class FieldCompiler:
         if "UNKNOWN" in target.symbols:
             known = mapped_side(get, table, said.get("strict") is True, absent, target.name)
             read, quick = placed(known, get, target.name, expression), quick_side(table)
-            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, quick, how),
+            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, get, quick, how),
                          words=_words(said, table))
         return self._looked_up(target, said, found, named(table), how, words)
 
@@ -369,7 +371,7 @@ class FieldCompiler:
         read = reader(get, convert, target.name, expression, optional, absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_absent(convert, absent) if optional else convert
-        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, quick, how),
+        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, get, quick, how),
                      words=_words(said, how.table or ()))
 
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
@@ -429,7 +431,7 @@ class FieldCompiler:
             joined = JoinedText(parts, convert.minutes)
         elif parts is not None and convert is text:
             joined = JoinedText(parts)
-        direct, of_file = _direct(said, quick, how), said["from"] == "$file" if "text" not in said else False
+        direct, of_file = _direct(said, get, quick, how), said["from"] == "$file" if "text" not in said else False
         return Field(target.name, read, _expression(said), words, default, speed, of_file, joined, direct)
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
@@ -535,12 +537,10 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
-    """The paths and the quick converter where a field is what stands at the end of one and nothing more."""
-    if {"look_up", "pattern", "case", "text"} & set(said):
-        return None
-    paths = compile_expression(said["from"]).paths
-    return DirectPath(paths, quick, how) if paths else None
+def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath:
+    """What finds the value of a field, and the quick converter."""
+    steps = {"look_up", "pattern", "case", "text"} & set(said)
+    return DirectPath(() if steps else compile_expression(said["from"]).paths, get, quick, how)
 
 
 def _default(said: dict[str, Any]) -> str | None:
