@@ -94,6 +94,13 @@ def test_keys_are_not_needed_and_so_many_are_proven_at_a_time(
     assert [name for name in names if f"{name}: passed" in shown] == names
 
 
+def test_where_equal_items_are_one_record_one_of_them_is_enough(tmp_path: Path) -> None:
+    """A `distinct` identity without a time of the venue's: what comes twice is published once, and none is missing."""
+    outcome = asyncio.run(stage("bitkub", tmp_path, "duplicates").run())
+    assert failures(outcome) == []
+    assert all(row.deduplicated > 0 and row.lost == 0 for row in outcome.proof.rows)
+
+
 def test_all_are_those_that_ship_and_have_a_venue() -> None:
     names = {plan.name for plan in _plans(["all"])}
     assert {"kraken", "oanda", "lseg-rto"} <= names
