@@ -178,6 +178,7 @@ def test_a_stop_in_order_leaves_nothing_to_repeat(made: Made, delivery: str) -> 
     assert_each_once(setting)
 
 
+@pytest.mark.deploy
 def test_an_outage_beyond_the_transaction_timeout_is_outlived_by_way_of_the_spool(
     own_broker: Broker, own_registry: Registry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

@@ -317,12 +317,13 @@ def test_while_kafka_is_away_what_runs_goes_on(
     @timed
     async def main() -> None:
         async with members_of(tmp_path, own_broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "6s"
             run = [await members.start(name) for name in ("a", "b")]
             for member in run:
                 await member.until(at_rest(2))
             await once_each(exchange)
             await asyncio.to_thread(own_broker.stop)
-            await asyncio.sleep(12)  # longer than a session
+            await asyncio.sleep(8)  # longer than a session
             assert covered(exchange) == Counter(SYMBOLS)
             assert [member.process.returncode for member in run] == [None, None]
             await asyncio.to_thread(own_broker.start)
