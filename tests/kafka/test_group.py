@@ -280,6 +280,7 @@ def test_a_move_loses_no_record_and_what_is_published_twice_has_equal_ids(
     main()
 
 
+@pytest.mark.deploy
 def test_a_member_that_was_frozen_takes_its_share_again(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -309,6 +310,7 @@ def test_a_member_that_was_frozen_takes_its_share_again(
     main()
 
 
+@pytest.mark.deploy
 def test_while_kafka_is_away_what_runs_goes_on(
     own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
