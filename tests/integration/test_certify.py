@@ -495,7 +495,7 @@ def certified(
         certifications = []
         for faults in (rest, ",".join(APART)):
             options = CertifyOptions((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
-                              faults=faults)
+                                     faults=faults)
             own_folder = folder / f"{name}-{len(certifications)}"
             certifications.append(_certification(load(name), options, own_folder, own_broker, make_spooled))
         real = CrashRestart.run
