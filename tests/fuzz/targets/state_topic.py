@@ -19,6 +19,7 @@ from tests.fuzz.places import places
 from tests.fuzz.targets.state import NOW, PLAN, books, live
 from tests.support.plans import trade, trades
 
+CONTENT = bytes(14)
 RAW, CHANGED = 0, 1
 TRACED = (
     "k2conn.engine.gap_parts", "k2conn.engine.gaps", "k2conn.engine.state_parts", "k2conn.sinks.kafka.state_topic",
@@ -42,6 +43,7 @@ def lived() -> JournalEntries:
 
 
 ENTRIES = lived()
+TEXT = exactjson.encode([[*pair] for pair in ENTRIES])
 
 
 def seeds() -> Iterator[bytes]:
@@ -57,7 +59,7 @@ def seeds() -> Iterator[bytes]:
 
 def changed(draws: Draws) -> list[tuple[bytes, bytes]]:
     """Honest entries after some changes."""
-    entries: Any = [list(pair) for pair in deepcopy(ENTRIES)]
+    entries: Any = exactjson.decode(TEXT)
     for _ in range(draws.below(4)):
         spots = places(entries)
         if not spots:
@@ -116,10 +118,14 @@ def check(entries: JournalEntries) -> None:
         assert StateParts(state).changes() == NOTHING, "something was taken in"
         _SPARE.append(state)
         return
-    assert sum(len(mapping.window) for mapping in state.mappings.values()) <= KEPT_IDS
+    mapping = state.mappings["trade"]
+    assert mapping.gaps is not None
+    assert len(mapping.window) <= KEPT_IDS
     parts = StateParts(state, pages)
     first = parts.changes()
-    live(state, [trades(trade(31), trade(40), trade(2))])
+    for number in (31, 40, 2):
+        mapping.window.seen(f"id-{number}", CONTENT)
+        mapping.gaps.see("BTCUSD", number, None, NOW, 1, NOW + number)
     state.gap_records(NOW + 60_000_000)
     known = {exactjson.encode(key): exactjson.encode(value) for key, value in [*entries, *first, *parts.changes()]}
     again = [(exactjson.decode(key), exactjson.decode(value)) for key, value in known.items()]
