@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.hostile.asker import SAID, Look, look_of, times
 from benchmarks.hostile import binary
+from benchmarks.hostile.asker import SAID, Look, look_of, times
 from benchmarks.hostile.attacks import ATTACKS
 from benchmarks.hostile.secrets import KEY, leaks, spellings
 from benchmarks.hostile.venue import CALLS, HANDSHAKES
