@@ -16,7 +16,7 @@ HOST, REPLAY = "python_host", "replay_main"
 target over files.
 """
 HOSTED = {
-    "mapper": ("mapper",),
+    "mapper": ("mapper", "getters"),
     "cells": ("cells",),
     "record_batch": ("record_batch",),
     "record_bodies": ("bodies", "columns", "copy_rows", "picking"),
