@@ -17,6 +17,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 NATIVE = Path("k2conn", "native")
 SOURCES = (
     "mapper.c", "frames.c", "copy_rows.c", "bodies.c", "columns.c", "picking.c", "cells.c", "record_batch.c",
+    "getters.c",
 )
 
 

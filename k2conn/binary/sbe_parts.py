@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from k2conn.binary.structures import Cursor, Number, Part, Record, decimal_of, object_of, scaled
+from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, named_number, packed_numbers, plain_number, scaled
+from k2conn.binary.structures import Cursor, Number, Part, Record, decimal_of, object_of
 
 
 @dataclass(slots=True)
@@ -39,6 +40,12 @@ class Named(Part):
 
     def __post_init__(self) -> None:
         self.least = self.number.least
+
+    @property
+    def packed(self) -> PackedNumber | None:
+        """See `Part`."""
+        number = self.number.packed
+        return named_number(number, self.names) if number is not None else None
 
     def read(self, cursor: Cursor, record: Record) -> Any:
         """See `Part`."""
@@ -112,6 +119,15 @@ class Mantissa(Part):
     def __post_init__(self) -> None:
         self.least = self.mantissa.least + self.exponent.least
 
+    @property
+    def packed(self) -> PackedNumber | None:
+        """See `Part`."""
+        number, power = self.mantissa, self.exponent
+        if type(number) is not Number or type(power) is not Constant or type(power.value) is not int:
+            return None
+        plain = number.exponent is None and not number.bits
+        return plain_number(number.layout, number.absent, power.value) if plain else None
+
     def read(self, cursor: Cursor, record: Record) -> Decimal | None:
         """See `Part`."""
         number, power = self.mantissa.read(cursor, record), self.exponent.read(cursor, record)
@@ -166,19 +182,28 @@ class FieldBlock:
     data: tuple[tuple[str, VariableData], ...]
     size: int
     outer: tuple[str, ...] = ()
+    _numbers: PackedNumbers | None = field(init=False)
+    """The fields, where all are plain numbers."""
+
+    def __post_init__(self) -> None:
+        self._numbers = packed_numbers([(name, offset, part.packed) for name, offset, part in self.fields])
 
     def read(self, cursor: Cursor, record: Record, length: int, version: int) -> Record:
         """The members of a block of ``length`` bytes in a frame of that version of the schema."""
         cursor.count(len(self.fields) + len(self.groups) + len(self.data) + 1)
-        found: Record = {}
-        scope = {name: record.get(name) for name in self.outer} if self.outer else found
         start, end = cursor.take(length), cursor.end
-        cursor.end = start + length
-        for name, offset, part in self.fields:
-            cursor.at = start + offset
-            value = part.read(cursor, scope) if offset + part.least <= length else None
-            found[name] = scope[name] = value
-        cursor.at, cursor.end = start + length, end
+        if self._numbers is not None and length >= self._numbers.size:
+            found = self._numbers.read(cursor.data, start)
+            scope = {**{name: record.get(name) for name in self.outer}, **found} if self.outer else found
+        else:
+            found = {}
+            scope = {name: record.get(name) for name in self.outer} if self.outer else found
+            cursor.end = start + length
+            for name, offset, part in self.fields:
+                cursor.at = start + offset
+                value = part.read(cursor, scope) if offset + part.least <= length else None
+                found[name] = scope[name] = value
+            cursor.at, cursor.end = start + length, end
         for name, group in self.groups:
             found[name] = group.read(cursor, scope, version) if group.since <= version else []
         for name, one in self.data:

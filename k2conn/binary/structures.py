@@ -13,9 +13,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from k2conn.binary import floating
+from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, packed_numbers, plain_number, scaled
 from k2conn.errors import RecordError
 
 Record = dict[str, Any]
@@ -59,6 +61,11 @@ class Part(ABC):
     stored: ClassVar[bool] = True
     """Whether it becomes a member of the object that it stands in."""
 
+    @property
+    def packed(self) -> PackedNumber | None:
+        """The same as a number that needs nothing but its own bytes; None where it is more than that."""
+        return None
+
     @abstractmethod
     def read(self, cursor: Cursor, record: Record) -> Any:
         """Its value. ``record``: the members of the object around it that were read before."""
@@ -92,6 +99,14 @@ class Number(Part):
 
     def __post_init__(self) -> None:
         self.least = self.layout.size
+
+    @property
+    def packed(self) -> PackedNumber | None:
+        """See `Part`."""
+        power = self.exponent
+        if self.bits or not (power is None or (type(power) is int and abs(power) <= WIDEST_EXPONENT)):
+            return None
+        return plain_number(self.layout, self.absent, power)
 
     def read(self, cursor: Cursor, record: Record) -> int | Decimal | None:
         """See `Part`."""
@@ -213,13 +228,21 @@ class Structure(Part):
     name: str
     members: tuple[tuple[str, Part], ...]
     least: int = field(init=False)
+    _numbers: PackedNumbers | None = field(init=False)
+    """The members, where all are plain numbers."""
 
     def __post_init__(self) -> None:
         self.least = sum(part.least for _, part in self.members)
+        places = accumulate((part.least for _, part in self.members), initial=0)
+        self._numbers = packed_numbers(
+            [(name, at, part.packed) for (name, part), at in zip(self.members, places, strict=False)]
+        )
 
     def read(self, cursor: Cursor, record: Record) -> Record:
         """See `Part`."""
         cursor.count(len(self.members) + 1)
+        if self._numbers is not None and cursor.at + self.least <= cursor.end:
+            return self._numbers.read(cursor.data, cursor.take(self.least))
         found: Record = {}
         for name, part in self.members:
             value = part.read(cursor, found)
@@ -342,12 +365,6 @@ class Choice(Part):
             if one is not None and one.name == kind:
                 return one.write(value, out, record)
         raise ValueError(f"no structure is called {kind}")
-
-
-def scaled(number: int, power: int) -> Decimal:
-    """A whole number times a power of ten, with every digit."""
-    sign, digits, _ = Decimal(number).as_tuple()
-    return Decimal((sign, digits, power))
 
 
 def decimal_of(value: Any) -> Decimal:

@@ -1,8 +1,8 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Program``, ``Mapper``, ``cut``, ``rows``, ``columns``, ``well_formed``, ``picked``, ``table``, ``packed`` and
-``crc32c`` are None where there was no C compiler when k2conn was installed, or where K2CONN_PURE_PYTHON is set to
-anything but 0.
+``Program``, ``Mapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``, ``well_formed``,
+``picked``, ``table``, ``packed`` and ``crc32c`` are None where there was no C compiler when k2conn was installed, or
+where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
@@ -14,8 +14,16 @@ Program: Any = None
 """How the items of a stream become records: see `k2conn.engine.mapping.native_mapper`."""
 Mapper: Any = None
 """A record's way from item to bytes, of one symbol of a program."""
+Carried: Any = None
+"""The fields of a stream that keep their last value: see `k2conn.engine.mapping.carried_fields`."""
 most_digits = 0
 """Digits of the longest decimal that a `Mapper` takes: 38, or 18 where the compiler has no integers of 128 bits."""
+Getter: Any = None
+"""A plain path of a message, as a compiled expression: see `k2conn.compiler.expressions.closures`."""
+Signature: Any = None
+"""What a message's route is known by: see `k2conn.engine.conversation.routing`."""
+most_steps = most_paths = most_leaves = 0
+"""Steps of a path, paths of a `Getter`, and leaves of a `Signature`."""
 cut: Any = None
 """Splits received bytes into WebSocket frames: see `k2conn.transports.websocket.reader`."""
 rows: Any = None
@@ -34,12 +42,15 @@ crc32c: Any = None
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
-        from k2conn.native import bodies, cells, copy_rows, frames, mapper, picking, record_batch
+        from k2conn.native import bodies, cells, copy_rows, frames, getters, mapper, picking, record_batch
         from k2conn.native.columns import columns as as_columns
     except ImportError:  # not built here
         pass
     else:
         Program, Mapper, most_digits, cut = mapper.Program, mapper.Mapper, mapper.MOST_DIGITS, frames.cut
+        Carried = mapper.Carried
+        Getter, Signature = getters.Getter, getters.Signature
+        most_steps, most_paths, most_leaves = getters.STEPS, getters.PATHS, getters.LEAVES
         rows, columns, well_formed, picked = copy_rows.rows, as_columns, bodies.well_formed, picking.picked
         table = cells.table
         packed, crc32c = record_batch.packed, record_batch.crc32c

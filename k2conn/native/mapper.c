@@ -22,8 +22,9 @@
 #include "content.h"
 #include "sha1.h"
 #include "record_body.h"
+#include "carried.h"
 
-static PyObject *received_at, *unknown_sides, *rounded, *zero;
+static PyObject *received_at, *unknown_sides, *zero;
 
 /* -- the record */
 
@@ -454,6 +455,7 @@ static int program_visit(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->scoped);
     for (int at = -1; at < self->source_count; at++) {
         const Source *source = at < 0 ? &self->identity : self->sources + at;
+        Py_VISIT(source->get);
         Py_VISIT(source->call);
         Py_VISIT(source->read);
         Py_VISIT(source->table);
@@ -750,7 +752,8 @@ PyMODINIT_FUNC PyInit_mapper(void)
         return NULL;
     PyObject *found = PyModule_Create(&module);
     if (found == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0
-        || add_type(found, "Program", &program_spec) < 0 || add_type(found, "Mapper", &mapper_spec) < 0) {
+        || add_type(found, "Carried", &carried_spec) < 0 || add_type(found, "Program", &program_spec) < 0
+        || add_type(found, "Mapper", &mapper_spec) < 0) {
         Py_XDECREF(found);
         return NULL;
     }

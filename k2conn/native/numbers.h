@@ -159,6 +159,21 @@ static int cut_digits(const char *text, Py_ssize_t size, int scale, wide_int lim
     return point > 0 && decimal_digits(text, end, scale, limit, found);
 }
 
+/* Plain digits with more than `scale` places, rounded half to even; not where nothing is lost. */
+static int rounded_digits(const char *text, Py_ssize_t size, int scale, wide_int limit, wide_int *found)
+{
+    const char *point = size <= LONGEST_NUMBER ? memchr(text, '.', (size_t)size) : NULL;
+    if (point == NULL || text + size - point - 1 <= scale || !cut_digits(text, size, scale, limit, found))
+        return 0;
+    const char *rest = point + 1 + scale, *end = text + size;
+    while (end > rest && end[-1] == '0')
+        end--;
+    if (end == rest)
+        return 0;
+    *found += *rest > '5' || (*rest == '5' && (end - rest > 1 || *found % 2 != 0));
+    return *found < limit;
+}
+
 /* A number times `factor`: an int from `fewest` (not negative) up to `most`, or its digits. */
 static int whole_number(PyObject *value, wide_int factor, int64_t fewest, int64_t most, wide_int *found)
 {

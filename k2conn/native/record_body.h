@@ -79,7 +79,6 @@ typedef struct {
     int piece_count, opened, behind; /* `behind`: the first piece after vendor_data */
 } Mapper;
 
-static PyObject *notes;
 
 /* -- one piece of the body: 1 written, 0 not plain, -1 with an exception set */
 

@@ -1,7 +1,7 @@
 /* The values of one record: where each is read, and what of it C reads itself.
 
-   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or it is put together of
-   texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a field that keeps its last value),
+   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or a compiled expression finds
+   it, or it is put together of texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a field that keeps its last value),
    or only Python knows how to read it (BY_PYTHON). What stands at a place is converted here where it has an everyday form:
    digits, whole numbers, times in UTC, names in a table, texts, lists of texts (numbers.h has the readers, FastConversion
    in k2conn/plan says what each kind means).
@@ -48,11 +48,13 @@ typedef struct {
 } Text;
 
 typedef struct {
-    Place place;      /* where the value is; if nowhere, `read` finds it */
+    Place place;      /* where the value is; if nowhere, `get` finds it: */
+    PyObject *get;    /* a compiled expression, of item and scope; if NULL, `read` does all */
     PyObject *call;   /* the quick Python converter of what is there; NULL where the reader is to be asked at once */
     PyObject *read;   /* the full Python reader, of item and scope */
     int given;        /* GIVEN: which of the caller's values */
-    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero */
+    PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero; DECIMAL: NULL,
+                         or (name, note): what has too many places is rounded, and its text noted */
     int how, scale;
     wide_int factor, below, least;
     int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
@@ -64,7 +66,7 @@ typedef struct {
     PyObject *object; /* owned; NULL where `number` is the value */
 } Value;
 
-static PyObject *decimal_type;
+static PyObject *decimal_type, *notes, *rounded; /* the latter two are attributes of the scope */
 
 /* Takes over what Python made: NULL is an exception. 0, or -1 with an exception set. */
 static int take_made(PyObject *made, Value *found)
@@ -81,7 +83,7 @@ static int take_made(PyObject *made, Value *found)
 /* What Python makes of it: the quick converter, or else the full reader. 0, or -1 with an exception set. */
 static int ask(const Source *source, PyObject *value, Given *given, Value *found)
 {
-    if (source->call != NULL && source->place.count) {
+    if (source->call != NULL && (source->place.count || source->get != NULL)) {
         PyObject *made = PyObject_CallOneArg(source->call, value != NULL ? value : Py_None);
         if (made != NULL || !PyErr_ExceptionMatches(given->odd))
             return take_made(made, found);
@@ -262,12 +264,86 @@ static int is_text_list(PyObject *value)
     return 1;
 }
 
+/* What stands at the place of a source, where it has an everyday form. 1 read, 0 where Python is to be asked, -1 with an
+   exception set. */
+static int take_plain(const Source *source, PyObject *value, Value *found)
+{
+    int64_t number;
+    int nanos;
+    PyObject *name = NULL;
+    switch (source->how) {
+    case DECIMAL:
+    case MAGNITUDE:
+    case SIGNED:
+    case CUT:
+        return unscaled(source, value, &found->number);
+    case SIGN:
+        if (!unscaled(source, value, &found->number) || found->number == 0)
+            return 0;
+        name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
+        if (name == NULL)
+            return -1; /* it was there */
+        break;
+    case WHOLE:
+        return whole_number(value, source->factor, source->fewest, source->most, &found->number);
+    case TIME:
+    case NANOS:
+        if (!utc_time(value, &number, &nanos))
+            return 0;
+        found->number = source->how == TIME ? number : nanos;
+        return 1;
+    case TEXT:
+        if (exact_int(value, &number)) {
+            found->number = number;
+            return 1;
+        }
+        name = PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) ? value : NULL;
+        break;
+    case LISTED:
+        name = is_text_list(value) ? value : NULL;
+        break;
+    case NAMED:
+        name = name_for(source->table, value);
+        if (name == NULL && PyErr_Occurred())
+            return -1;
+        break;
+    }
+    found->object = name != NULL ? Py_NewRef(name) : NULL;
+    return name != NULL;
+}
+
+/* A number that is rounded, as `compiler.converters.readers.rounding` does it: the scope is told which one, and its text.
+   1 rounded, 0 where Python is to be asked, -1 with an exception set. */
+static int take_rounded(const Source *source, PyObject *value, Given *given, Value *found)
+{
+    Py_ssize_t size = 0;
+    const char *text = ascii_text(value, &size);
+    if (text == NULL || !rounded_digits(text, size, source->scale, source->below, &found->number))
+        return 0;
+    given->asked = 1; /* there are notes */
+    PyObject *noted = PyObject_GetAttr(given->scope, notes);
+    PyObject *what = PyTuple_Pack(2, PyTuple_GET_ITEM(source->table, 0), value);
+    int done = noted == NULL || what == NULL || PyObject_SetItem(noted, PyTuple_GET_ITEM(source->table, 1), value) < 0
+               || PyObject_SetAttr(given->scope, rounded, what) < 0 ? -1 : 1;
+    Py_XDECREF(noted);
+    Py_XDECREF(what);
+    return done;
+}
+
+/* What is there to be read: borrowed from its place, NULL where nothing stands there; or owned, where an expression finds it.
+   0, or -1 with an exception set. */
+static int find_value(const Source *source, Given *given, PyObject **value)
+{
+    PyObject *const arguments[] = {given->item, given->scope};
+    *value = source->get != NULL ? PyObject_Vectorcall(source->get, arguments, 2, NULL)
+             : source->place.count ? at_place(&source->place, given) : NULL;
+    return *value == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
 /* The value of one source. 0, or -1 with an exception set. */
 static int take(const Source *source, Given *given, Value *found)
 {
     PyObject *value = NULL;
-    int64_t number;
-    int nanos;
     found->object = NULL;
     if (source->how == GIVEN)
         return take_given(source, given, found);
@@ -285,69 +361,16 @@ static int take(const Source *source, Given *given, Value *found)
         if (done != 0)
             return done < 0 ? -1 : 0;
     }
-    if (source->place.count) {
-        value = at_place(&source->place, given);
-        if (value == NULL && PyErr_Occurred())
-            return -1;
-    }
-    if (value != NULL) {
-        switch (source->how) {
-        case DECIMAL:
-        case MAGNITUDE:
-        case SIGNED:
-        case CUT:
-            if (unscaled(source, value, &found->number))
-                return 0;
-            break;
-        case SIGN:
-            if (unscaled(source, value, &found->number) && found->number != 0) {
-                PyObject *name = PyDict_GetItemWithError(source->table, found->number > 0 ? Py_True : Py_False);
-                if (name == NULL)
-                    return -1; /* it was there */
-                found->object = Py_NewRef(name);
-                return 0;
-            }
-            break;
-        case WHOLE:
-            if (whole_number(value, source->factor, source->fewest, source->most, &found->number))
-                return 0;
-            break;
-        case TIME:
-        case NANOS:
-            if (utc_time(value, &number, &nanos)) {
-                found->number = source->how == TIME ? number : nanos;
-                return 0;
-            }
-            break;
-        case TEXT:
-            if (exact_int(value, &number)) {
-                found->number = number;
-                return 0;
-            }
-            if (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value)) {
-                found->object = Py_NewRef(value);
-                return 0;
-            }
-            break;
-        case LISTED:
-            if (is_text_list(value)) {
-                found->object = Py_NewRef(value);
-                return 0;
-            }
-            break;
-        case NAMED: {
-            PyObject *name = name_for(source->table, value);
-            if (name != NULL) {
-                found->object = Py_NewRef(name);
-                return 0;
-            }
-            if (PyErr_Occurred())
-                return -1;
-            break;
-        }
-        }
-    }
-    return ask(source, value, given, found);
+    if (find_value(source, given, &value) < 0)
+        return -1;
+    int done = value != NULL ? take_plain(source, value, found) : 0;
+    if (done == 0 && value != NULL && source->how == DECIMAL && source->table != NULL)
+        done = take_rounded(source, value, given, found);
+    if (done == 0)
+        done = ask(source, value, given, found);
+    if (source->get != NULL)
+        Py_XDECREF(value);
+    return done < 0 ? -1 : 0;
 }
 
 /* -- making one */
@@ -417,16 +440,22 @@ static int has_key(PyObject *dict, PyObject *key)
     return found == 1;
 }
 
+static int is_pair(PyObject *table)
+{
+    return PyTuple_CheckExact(table) && PyTuple_GET_SIZE(table) == 2 && PyUnicode_Check(PyTuple_GET_ITEM(table, 1));
+}
+
 static void forget_source(Source *source)
 {
     forget_text(source);
     forget_place(&source->place);
+    Py_CLEAR(source->get);
     Py_CLEAR(source->call);
     Py_CLEAR(source->read);
     Py_CLEAR(source->table);
 }
 
-/* A source of (place, converter, reader, how, scale, factor, least, below, table). */
+/* A source of (place or expression, converter, reader, how, scale, factor, least, below, table). */
 static int read_source(PyObject *described, Source *source)
 {
     PyObject *place, *call, *read, *table, *given_factor, *given_least, *given_below;
@@ -445,17 +474,18 @@ static int read_source(PyObject *described, Source *source)
         || scale < (how == CUT ? -SHORT_DIGITS : 0) || scale > MOST_DIGITS
         || ((how == NAMED || how == SIGN) && !PyDict_CheckExact(table))
         || (how == SIGN && (!has_key(table, Py_True) || !has_key(table, Py_False)))
-        || (how == RECEIVED && place == Py_None)) {
+        || (how == DECIMAL && table != Py_None && !is_pair(table)) || (how == RECEIVED && place == Py_None)) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
     wide_int fewest = (least + factor - 1) / factor, most = (below - 1) / factor;
     source->how = how;
-    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0) || read_place(place, &source->place) < 0) {
+    if (((how == JOINED || how == JOINED_TIME) && read_text(table, source) < 0)
+        || (!PyCallable_Check(place) && read_place(place, &source->place) < 0)) {
         forget_source(source);
         return -1;
     }
-    *source = (Source){source->place, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how, scale,
+    *source = (Source){source->place, PyCallable_Check(place) ? Py_NewRef(place) : NULL, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how, scale,
                        factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
                        is_long(most) ? (int64_t)most : INT64_MAX, source->text};
     return 0;

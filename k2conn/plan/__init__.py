@@ -18,7 +18,7 @@ from k2conn.plan.conditions import ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
-from k2conn.plan.fields import DirectPath, FastConversion, Field, JoinedText, ValuePath
+from k2conn.plan.fields import ROOTS, DirectPath, FastConversion, Field, JoinedText, ValuePath
 from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
@@ -44,6 +44,7 @@ from k2conn.symbols import Symbol
 __all__ = [
     "AUDITED",
     "POLITE_CONNECTS",
+    "ROOTS",
     "Answer",
     "Audit",
     "Backfill",

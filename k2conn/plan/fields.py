@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from k2conn.plan.values import Json, Reader
+from k2conn.plan.values import Getter, Json, Reader
 
 
 class FastConversion(NamedTuple):
@@ -27,6 +27,8 @@ class FastConversion(NamedTuple):
     below: int = 1
     table: dict[Any, str] | None = None
     least: int = 0
+    rounds: str = ""
+    """Of a *decimal*: plain digits with too many places are rounded half-even and noted as a field of this name."""
 
 
 class JoinedText(NamedTuple):
@@ -42,10 +44,14 @@ class JoinedText(NamedTuple):
     minutes: dict[str, int] | None = None
 
 
+ROOTS = ("item", "message", "state", "key", "received_at")
+"""Where a plain path may begin: the item, or what the scope calls so."""
+
+
 class ValuePath(NamedTuple):
     """Keys and indexes, one after the other: of a dict its member, of a list its element, of all else nothing.
 
-    ``root`` is where they begin: the "item", or what the scope calls "message", "state", "key" or "received_at".
+    ``root`` is where they begin, one of ROOTS.
     """
 
     root: str
@@ -53,11 +59,13 @@ class ValuePath(NamedTuple):
 
 
 class DirectPath(NamedTuple):
-    """Where a value is (at the end of the first of ``paths`` that leads to something which JMESPath calls true, or else
-    of the last), its direct converter, and the description of that converter where there is one.
+    """What finds a value (``get``; where ``paths`` are said, it stands at the end of the first of them that leads to
+    something which JMESPath calls true, or else of the last), its direct converter, and the description of that
+    converter where there is one.
     """
 
     paths: tuple[ValuePath, ...]
+    get: Getter
     convert: Callable[[Json], Any]
     conversion: FastConversion | None = None
     rounded: bool = False
@@ -80,8 +88,8 @@ class Field:
     joined: JoinedText | None = None
     """Where it is such a text, or the time that one says."""
     direct: DirectPath | None = None
-    """Where the value is at the end of a plain path: that path and a quick converter, which gives what ``read`` would
-    give or raises RecordError, KeyError or TypeError (then ``read`` decides)."""
+    """Where the value is what an expression finds and a converter makes of it: both, and a quick converter, which gives
+    what ``read`` would give or raises RecordError, KeyError or TypeError (then ``read`` decides)."""
 
     of_symbol: bool = False
     """Whether all records of a symbol have the same value: nothing but `$symbol` is read."""

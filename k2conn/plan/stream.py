@@ -35,6 +35,7 @@ class QuickNumber(NamedTuple):
 
     get: Getter
     convert: Callable[[Json], Any]
+    field: Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Carry:
     nullable: tuple[bool, ...] = ()
     """Whether a field may be null where nothing was said yet."""
     numbers: tuple[QuickNumber | None, ...] = ()
-    """How the fields are read that are numbers at the end of a plain path."""
+    """How the fields are read that are numbers."""
 
 
 @dataclass(frozen=True, slots=True)

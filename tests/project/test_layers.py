@@ -56,7 +56,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "native": set(),
     "compiler/language": {*LEAVES, "avro", "resources"},
     "compiler/converters": {*LEAVES, "compiler/language"},
-    "compiler/expressions": {*LEAVES, "compiler/converters", "compiler/language"},
+    "compiler/expressions": {*LEAVES, "compiler/converters", "compiler/language", "native"},
     "compiler/sections": {
         *LEAVES,
         "avro",
@@ -71,7 +71,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "engine/sharding": LEAVES,
     "engine/symbol_state": LEAVES,
     "engine/symbol_directory": LEAVES,
-    "engine/conversation": {*LEAVES, "engine/sharding", "engine/symbol_state"},
+    "engine/conversation": {*LEAVES, "engine/sharding", "engine/symbol_state", "native"},
     "engine/gaps": {*LEAVES, "avro", "engine/identity", "envelope"},
     "engine/mapping": {
         *LEAVES,

@@ -13,6 +13,7 @@ from typing import Any
 
 from k2conn.compiler.expressions import functions
 from k2conn.compiler.expressions.functions import equal
+from k2conn.compiler.expressions.plain_paths import Name, native_getter
 from k2conn.compiler.language.problems import known
 from k2conn.errors import RecordError
 from k2conn.plan import Getter
@@ -40,12 +41,6 @@ class ExpressionError(ValueError):
         self.name = name
 
 
-class Name(str):
-    """An identifier written bare with ``$``, as opposed to a quoted key with the same text."""
-
-    __slots__ = ()
-
-
 _TAKERS = " or ".join(f"{name}()" for name in functions.NAMES if functions.takes_expression(name) is not None)
 
 
@@ -68,7 +63,7 @@ class ClosureCompiler:
         method: Callable[[Any], Getter] = getattr(self, f"_{node['type']}")
         found = method(node)
         self._depth -= 1
-        return found
+        return native_getter(node) or found
 
     def _slower(self, speed: str) -> None:
         self.speed = max(self.speed, speed, key=_SPEEDS.index)

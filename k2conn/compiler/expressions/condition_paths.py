@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from k2conn.compiler.expressions.closures import ClosureCompiler, Name
+from k2conn.compiler.expressions.closures import ClosureCompiler
+from k2conn.compiler.expressions.plain_paths import Name
 from k2conn.plan import ConditionPath
 
 _CHAINS = ("field", "subexpression", "index_expression", "index", "identity", "current")

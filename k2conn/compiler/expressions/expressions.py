@@ -23,16 +23,15 @@ from typing import Any
 from jmespath import exceptions
 
 from k2conn.compat.jmespath import parse
-from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionError, Name, true
+from k2conn.compiler.expressions.closures import ClosureCompiler, ExpressionError, true
 from k2conn.compiler.expressions.growth import check_growth
 from k2conn.compiler.expressions.interpreter import interpret
+from k2conn.compiler.expressions.plain_paths import Name, paths_of
 from k2conn.compiler.language.problems import short
 from k2conn.plan import Condition, Getter, ValuePath
 from k2conn.scope import Scope
 
 MAX_LENGTH = 2000
-_ROOTS = ("message", "state", "key", "received_at")
-"""The engine's names that a plain path may begin with."""
 _THROUGH = ("subexpression", "pipe", "index_expression", "projection", "value_projection", "filter_projection",
             "flatten", "slice")
 """Nodes whose first child is what they read from."""
@@ -97,7 +96,7 @@ def _compile(text: str, lenient: bool) -> Expression:
         raise
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        node, _key(node), tuple(_paths(node) or ()), _there(node),
+        node, _key(node), tuple(paths_of(node) or ()), _there(node),
     )
 
 
@@ -146,43 +145,6 @@ def _offset(text: str, name: str) -> int:
 def _key(node: Any) -> str | None:
     plain = node["type"] == "field" and not isinstance(node["value"], Name)
     return str(node["value"]) if plain else None
-
-
-def _paths(node: Any) -> list[ValuePath] | None:
-    """The plain paths of which the first counts that leads to something true; None where more than that is said."""
-    if node["type"] == "or_expression":
-        first, second = map(_paths, node["children"])
-        return first + second if first is not None and second is not None else None
-    steps = _steps(node)
-    if steps is None:
-        return None
-    if not steps or not isinstance(steps[0], Name):
-        return [ValuePath("item", tuple(steps))]
-    return [ValuePath(str(steps[0]), tuple(steps[1:]))] if steps[0] in _ROOTS else None
-
-
-_BEYOND = 2**31
-"""No list has an element there, nor at any index beyond, of which a machine's word would not hold every one."""
-
-
-def _steps(node: Any) -> list[str | int] | None:
-    """What a plain path goes through, the engine's name first where it has one."""
-    kind = node["type"]
-    if kind == "field":
-        return [node["value"]]
-    if kind == "index":
-        return [max(-_BEYOND, min(node["value"], _BEYOND))]
-    if kind in ("identity", "current"):
-        return []
-    if kind not in ("subexpression", "index_expression"):
-        return None
-    found: list[str | int] = []
-    for at, child in enumerate(node["children"]):
-        steps = _steps(child)
-        if steps is None or (at > 0 and any(isinstance(step, Name) for step in steps)):
-            return None
-        found += steps
-    return found
 
 
 def _there(node: Any) -> Getter | None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from k2conn.compiler.expressions.closures import ExpressionError, Name
+from k2conn.compiler.expressions.closures import ExpressionError
+from k2conn.compiler.expressions.plain_paths import Name
 
 MAX_COPIES = 200
 _WIDE = ("message", "parent", "state")

@@ -11,8 +11,8 @@ from typing import Any
 from jmespath.exceptions import JMESPathError
 from jmespath.visitor import Options, TreeInterpreter
 
-from k2conn.compiler.expressions.closures import Name
 from k2conn.compiler.expressions.functions import ExactFunctions
+from k2conn.compiler.expressions.plain_paths import Name
 from k2conn.errors import RecordError
 from k2conn.plan import Getter
 from k2conn.scope import Scope

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from k2conn.compiler.expressions.expressions import compile_expression
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.context import CompileContext
@@ -107,11 +106,11 @@ class CarryCompiler(SectionCompiler):
 
 
 def _number(field: Field) -> QuickNumber | None:
-    """How a number at the end of a plain path is read; None where the field is something else."""
+    """How a number is read; None where the field is something else."""
     direct = field.direct
     if direct is None or direct.conversion is None or direct.conversion.kind not in ("decimal", "magnitude", "signed"):
         return None
-    return QuickNumber(compile_expression(field.expression).get, direct.convert)
+    return QuickNumber(direct.get, direct.convert, field)
 
 
 def _always_null(said: Any) -> bool:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.compiler.converters.dates import DATE_UNITS, days
-from k2conn.compiler.converters.decimals import decimals, plain_decimal, read_number
+from k2conn.compiler.converters.decimals import decimals, plain_decimal, quotients, read_number
 from k2conn.compiler.converters.names import named, truth
 from k2conn.compiler.converters.patterns import text_pattern
 from k2conn.compiler.converters.readers import (
@@ -37,7 +37,7 @@ from k2conn.compiler.converters.readers import (
     texts,
     whole_number,
 )
-from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, scaled_by_value, ungrouped
+from k2conn.compiler.converters.scales import SCALE_WORDS, ratio, scaled_by_value, ungrouped
 from k2conn.compiler.converters.sides import (
     inverted,
     mapped_side,
@@ -147,7 +147,7 @@ class FieldCompiler:
             kept = get(item, scope)
             return None if kept is None else kept if type(kept) is str else exactjson.spell(kept)
 
-        direct = _direct({"from": value}, exactjson.spell)
+        direct = _direct({"from": value}, get, exactjson.spell)
         joined = JoinedText(((None, None, 0, None, value[1:]),)) if value in ("$file", "$row") else None
         return Field(name, read, value, "JSON spelling", speed=speed, joined=joined, direct=direct)
 
@@ -176,11 +176,15 @@ class FieldCompiler:
         got = self._getter(said, path)
         if got is None:
             return None
+        by = self._scale(scale, "divide_by", path) if isinstance(scale, dict) and "divide_by" in scale else None
+        spoken = got[0] if by is None else ratio(got[0], by)
         plain = {"scale", "magnitude", "signed", "thousands"}.isdisjoint(said)
-        read = rounding(found.read, got[0], target.name, target.scale, target.precision, plain)
+        read = rounding(found.read, spoken, target.name, target.scale, target.precision, plain)
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
         direct = found.direct._replace(rounded=True) if found.direct is not None else None
+        if direct is not None and direct.conversion is not None and plain:
+            direct = direct._replace(conversion=direct.conversion._replace(rounds=target.name))
         return Field(target.name, read, found.expression, words, found.absent, found.speed, direct=direct)
 
     def _scaled_by_symbol(
@@ -209,29 +213,33 @@ class FieldCompiler:
     def _scaled_by_value(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """A number whose scale the venue says."""
         scale = said["scale"] if isinstance(said["scale"], dict) else {"from": said["scale"]}
-        if ("digits" in scale) == ("from" in scale):
-            text = "a scale is `from` (what to multiply by) or `digits` (how many stand behind the point)"
+        said_by = [word for word in SCALE_WORDS if word in scale]
+        if len(said_by) != 1:
+            text = "a scale is one of `from` (what to multiply by), `divide_by`, `digits` (how many stand behind the " \
+                   "point) and `exponent` (the power of ten)"
             self.note((*path, "scale"), "value", text)
             return None
-        key = "digits" if "digits" in scale else "from"
-        place = (*path, "scale", key) if isinstance(said["scale"], dict) else (*path, "scale")
-        by = self.note.expression(scale[key], place)
-        get = by.get if by is not None else None
-        if get is not None and "look_up" in scale:
-            get = self._looked_up_by(get, scale["look_up"], (*path, "scale", "look_up"))
+        word = SCALE_WORDS[said_by[0]]
+        get = self._scale(scale, said_by[0], path, whole=not isinstance(said["scale"], dict))
         found = self._getter(said, path)
         absent = self._absent(target, said, path, decimals(target.scale, target.precision))
         if get is None or found is None or absent is None:
             return None
-        factor = factor_of_digits if key == "digits" else factor_itself
         expression = _expression(said)
         read = scaled_by_value(
-            found[0], get, factor, lambda one: _number(target, said, one), target.name, expression, *absent
+            found[0], get, word.factor, lambda one: _number(target, said, one, word.divides), target.name, expression,
+            *absent
         )
-        words = f"decimal({target.precision},{target.scale}), "
-        words += f"{scale[key]} digits behind the point" if key == "digits" else f"times {scale[key]}"
+        words = f"decimal({target.precision},{target.scale}), {word.text.format(scale[said_by[0]])}"
         words += f" looked up in {scale['look_up']}" if "look_up" in scale else ""
         return Field(target.name, read, expression, words, _default(said), found[1])
+
+    def _scale(self, scale: dict[str, Any], word: str, path: Path, whole: bool = False) -> Getter | None:
+        """Where the venue says a scale; ``whole``: the expression stands where the map would."""
+        by = self.note.expression(scale[word], (*path, "scale") if whole else (*path, "scale", word))
+        if by is None or "look_up" not in scale:
+            return by.get if by is not None else None
+        return self._looked_up_by(by.get, scale["look_up"], (*path, "scale", "look_up"))
 
     # -- times
 
@@ -265,7 +273,7 @@ class FieldCompiler:
         get, speed = found
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
-        direct = _direct(said, convert, plain_time(said["unit"], target.kind, least))
+        direct = _direct(said, get, convert, plain_time(said["unit"], target.kind, least))
         return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
 
     def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
@@ -325,10 +333,10 @@ class FieldCompiler:
         words += f", inverted when {invert.text}" if invert else ""
         quick = None
         if "map" in said and not invert:
-            quick = _direct(said, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
+            quick = _direct(said, get, quick_side(said["map"]), FastConversion("named", table=side_table(said["map"])))
         elif "sign" in said and not invert:
             names = said["sign"]["positive"], said["sign"]["negative"]
-            quick = _direct(said, quick_sign(*names), plain_sign(*names))
+            quick = _direct(said, get, quick_sign(*names), plain_sign(*names))
         return Field(target.name, placed(read, get, target.name, expression), expression, words,
                      said.get("absent"), speed, direct=quick, words=_words(said, said.get("map", ())))
 
@@ -349,7 +357,7 @@ class FieldCompiler:
         if "UNKNOWN" in target.symbols:
             known = mapped_side(get, table, said.get("strict") is True, absent, target.name)
             read, quick = placed(known, get, target.name, expression), quick_side(table)
-            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, quick, how),
+            return Field(target.name, read, expression, words, absent, speed, direct=_direct(said, get, quick, how),
                          words=_words(said, table))
         return self._looked_up(target, said, found, named(table), how, words)
 
@@ -363,7 +371,7 @@ class FieldCompiler:
         read = reader(get, convert, target.name, expression, optional, absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_absent(convert, absent) if optional else convert
-        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, quick, how),
+        return Field(target.name, read, expression, words, default, speed, direct=_direct(said, get, quick, how),
                      words=_words(said, how.table or ()))
 
     def _wrong_symbol(self, target: SchemaField, symbol: Any, path: Path) -> bool:
@@ -423,7 +431,7 @@ class FieldCompiler:
             joined = JoinedText(parts, convert.minutes)
         elif parts is not None and convert is text:
             joined = JoinedText(parts)
-        direct, of_file = _direct(said, quick, how), said["from"] == "$file" if "text" not in said else False
+        direct, of_file = _direct(said, get, quick, how), said["from"] == "$file" if "text" not in said else False
         return Field(target.name, read, _expression(said), words, default, speed, of_file, joined, direct)
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
@@ -529,12 +537,10 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
-    """The paths and the quick converter where a field is what stands at the end of one and nothing more."""
-    if {"look_up", "pattern", "case", "text"} & set(said):
-        return None
-    paths = compile_expression(said["from"]).paths
-    return DirectPath(paths, quick, how) if paths else None
+def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath:
+    """What finds the value of a field, and the quick converter."""
+    steps = {"look_up", "pattern", "case", "text"} & set(said)
+    return DirectPath(() if steps else compile_expression(said["from"]).paths, get, quick, how)
 
 
 def _default(said: dict[str, Any]) -> str | None:
@@ -557,10 +563,13 @@ def _when(rule: dict[str, Any]) -> str:
     return f" when {when if isinstance(when, str) else exactjson.spell(when)}" if when is not None else ""
 
 
-def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None) -> Convert:
+def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None, divides: bool = False) -> Convert:
     """The converter of a number to a field, by what is said of its sign and its groups of digits."""
     magnitude, signed = said.get("magnitude") is True, said.get("signed") is True
-    convert = decimals(target.scale, target.precision, factor, magnitude, signed)
+    if divides and factor is not None:
+        convert = quotients(target.scale, target.precision, factor, magnitude, signed)
+    else:
+        convert = decimals(target.scale, target.precision, factor, magnitude, signed)
     return ungrouped(convert, said["thousands"]) if "thousands" in said else convert
 
 

@@ -9,9 +9,10 @@ Of other paths strings, booleans and absence can be cached; a message with anoth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from k2conn import native
 from k2conn.plan import ConditionPath, Connection, Getter, Match, Stream
 from k2conn.scope import Scope
 
@@ -28,12 +29,16 @@ _LONGEST = 200
 """Characters that a string in a signature may have."""
 
 
-class MessageShape(NamedTuple):
-    """Messages with the same keys, or lists: the paths they can have (each with whether only its presence matters, and
-    what it is compared with), and the routes by the values on those paths.
-    """
+Leaf = tuple[Getter, bool, frozenset[Any] | None]
+"""A path, whether only its presence matters, and what it is compared with."""
+Signature = Callable[[Any, Scope], tuple[Any, ...] | None]
+"""What a message's route is known by; None where it is not."""
 
-    paths: tuple[tuple[Getter, bool, frozenset[Any] | None], ...]
+
+class MessageShape(NamedTuple):
+    """Messages with the same keys, or lists: the signature by the paths they can have, and the routes by signatures."""
+
+    signature: Signature
     known: dict[tuple[Any, ...], Route]
     only: Getter | None
     """The path, where there is only one and its value matters."""
@@ -74,31 +79,14 @@ class Router:
         else:
             members = tuple(message)
             shape = self._shapes.get(members) or self._shape(members, self._paths)
-        paths, known, only, texts = shape
+        signature, known, only, texts = shape
         if only is not None:
             value = only(message, scope)
             if type(value) is str and value in texts:
                 return texts[value]
-        signature: list[Any] = []
-        for get, presence, wanted in paths:
-            value = get(message, scope)
-            kind = type(value)
-            if value is None:
-                signature.append(None)
-            elif presence:
-                signature.append(True)
-            elif wanted is not None:
-                if kind is dict or kind is list or value not in wanted:
-                    signature.append(value is not False and value != "" and value != [] and value != {})
-                else:
-                    signature.append(value if kind is str else (kind, value))
-            elif kind is str:
-                signature.append(value)
-            elif kind is bool:
-                signature.append((value,))
-            else:
-                return self._evaluate(message, scope)
-        key = tuple(signature)
+        key = signature(message, scope)
+        if key is None:
+            return self._evaluate(message, scope)
         found = known.get(key)
         return found if found is not None else self._remember(shape, key, message, scope)
 
@@ -191,5 +179,35 @@ def _paths(rules: tuple[Rule, ...]) -> tuple[ConditionPath, ...] | None:
 
 
 def _shape_of(paths: Iterable[ConditionPath]) -> MessageShape:
-    own = [(leaf.get, leaf.presence, leaf.wanted) for leaf in paths]
-    return MessageShape(tuple(own), {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
+    own = tuple((leaf.get, leaf.presence, leaf.wanted) for leaf in paths)
+    in_c = native.Signature is not None and len(own) <= native.most_leaves
+    signature: Signature = native.Signature(own) if in_c else _signature(own)
+    return MessageShape(signature, {}, own[0][0] if len(own) == 1 and not own[0][1] else None, {})
+
+
+def _signature(leaves: tuple[Leaf, ...]) -> Signature:
+    """The signature of messages that can have these paths."""
+
+    def signature(message: Any, scope: Scope) -> tuple[Any, ...] | None:
+        found: list[Any] = []
+        for get, presence, wanted in leaves:
+            value = get(message, scope)
+            kind = type(value)
+            if value is None:
+                found.append(None)
+            elif presence:
+                found.append(True)
+            elif wanted is not None:
+                if kind is dict or kind is list or value not in wanted:
+                    found.append(value is not False and value != "" and value != [] and value != {})
+                else:
+                    found.append(value if kind is str else (kind, value))
+            elif kind is str:
+                found.append(value)
+            elif kind is bool:
+                found.append((value,))
+            else:
+                return None
+        return tuple(found)
+
+    return signature

@@ -6,10 +6,11 @@ one builds on it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
+from k2conn import native
+from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS, source_of
 from k2conn.engine.symbol_state import CARRY
 from k2conn.errors import RecordError
 from k2conn.plan import Carry
@@ -41,6 +42,11 @@ class CarriedFields:
         self._key = CARRY + stream
         self._places = tuple(places[name] for name in carry.fields)
         self._most = most
+        self._left: Callable[[list[Any], Any, Scope], int] = self._all
+        """Moves the values that need no Python; which ones are left, as bits."""
+        if native.Carried is not None and any(carry.numbers):
+            numbers = tuple(source_of(one.field) if one is not None else None for one in carry.numbers)
+            self._left = native.Carried(numbers).move
 
     def take(self, item: Any, symbol: str, scope: Scope) -> Values | None:
         """Takes an item in: the fields as they are now. None where it is no record: before the symbol's first snapshot,
@@ -66,20 +72,30 @@ class CarriedFields:
             return None
         return tuple(zip(self._places, now, strict=True))
 
+    def _all(self, now: list[Any], item: Any, scope: Scope) -> int:
+        return (1 << len(now)) - 1
+
     def _move(self, now: list[Any], item: Any, scope: Scope) -> RecordError | None:
         """Moves the values by what an item says; what is wrong with it, where something is."""
-        carry, failed = self._carry, None
-        cleared, numbers = self._cleared(item, scope), carry.numbers
+        cleared, left = self._cleared(item, scope) if self._carry.clear else _NONE, self._left(now, item, scope)
+        for at in cleared:
+            now[at] = self._carry.defaults[at]
+        return self._move_each(now, item, scope, cleared, left) if left else None
+
+    def _move_each(
+        self, now: list[Any], item: Any, scope: Scope, cleared: frozenset[int], left: int
+    ) -> RecordError | None:
+        """Moves those values that are ``left``, as bits, and not cleared."""
+        carry, failed, numbers = self._carry, None, self._carry.numbers
         for at, read in enumerate(carry.readers):
-            if at in cleared:
-                now[at] = carry.defaults[at]
+            if not left >> at & 1 or at in cleared:
                 continue
             number = numbers[at] if numbers else None
             if number is not None:
-                value = number.get(item, scope)
-                if (value is None or value == "") and now[at] is not None:
-                    continue
                 try:
+                    value = number.get(item, scope)
+                    if (value is None or value == "") and now[at] is not None:
+                        continue
                     now[at] = number.convert(value)
                     continue
                 except CONVERSION_ERRORS:

@@ -21,7 +21,7 @@ from k2conn.engine.mapping.mapped_record import FastMapper
 from k2conn.engine.mapping.row_identity import numbering, row_parts
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import Field, Stream, Symbol
+from k2conn.plan import ROOTS, Field, Getter, Stream, Symbol
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
@@ -34,7 +34,7 @@ _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5, "magn
 _RECEIVED, _JOINED, _JOINED_TIME, _GIVEN = 6, 7, 8, 14
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
-_ROOTS = {"item": 0, "message": 1, "state": 2, "key": 3, "received_at": 4}
+_ROOTS = {root: at for at, root in enumerate(ROOTS)}
 _STEPS, _PATHS = 8, 4
 """Of a path that C follows, and paths to one value."""
 _MOST = 64
@@ -43,8 +43,8 @@ _MOST = 64
 Path = tuple[int, tuple[str | int, ...]]
 """Where a plain path begins, and its steps."""
 Place = tuple[Path, ...]
-Source = tuple[Place | None, Any, Any, int, int, int, int, int, Any]
-"""Place, quick converter, reader, how it is found, scale, factor, least, below, table."""
+Source = tuple[Place | Getter | None, Any, Any, int, int, int, int, int, Any]
+"""Place (or what finds the value), quick converter, reader, how it is found, scale, factor, least, below, table."""
 Piece = tuple[str, bool, int, int, object]
 
 
@@ -71,7 +71,7 @@ class NativeMappers:
         own = [field for field in stream.fields if field.name not in always and field not in self._of_symbol]
         own += [stream.currency] if stream.currency is not None else []
         self._sources: list[Source] = [
-            _given(carried.index(field.name)) if field.name in carried else _source(field) for field in own
+            _given(carried.index(field.name)) if field.name in carried else source_of(field) for field in own
         ]
         self._sources.append((((_ROOTS["received_at"], ()),), None, None, _RECEIVED, 0, 1, 0, 1, None))
         self._places = {field.name: at for at, field in enumerate([*own, _RECEIPT])}
@@ -165,7 +165,7 @@ class NativeMappers:
         except EncodeError:
             return None
         return native.Program(
-            identity=_source(stream.venue_id) if stream.venue_id is not None else None,
+            identity=source_of(stream.venue_id) if stream.venue_id is not None else None,
             row=self._row,
             before=self._prefix.encode(),
             nullable=record.schema.fields[record.schema.index("vendor_data")].nullable,
@@ -213,19 +213,20 @@ def _place(field: Field) -> Place | None:
     return tuple((_ROOTS[root], steps) for root, steps in paths)
 
 
-def _source(field: Field) -> Source:
+def source_of(field: Field) -> Source:
     """How a field is read."""
-    place = _place(field)
-    if field.direct is None or place is None:
-        if field.joined is None:
-            return None, None, field.read, 0, 0, 1, 0, 1, None
+    direct, place = field.direct, _place(field)
+    if place is None and field.joined is not None:
         how = _JOINED if field.joined.minutes is None else _JOINED_TIME
         return None, None, field.read, how, 0, 1, 0, 1, field.joined
-    convert = None if field.direct.rounded else field.direct.convert
-    kind = field.direct.conversion
+    if direct is None:
+        return None, None, field.read, 0, 0, 1, 0, 1, None
+    found = place or direct.get
+    convert, kind = None if direct.rounded else direct.convert, direct.conversion
     if kind is None:
-        return place, field.direct.convert, field.read, 0, 0, 1, 0, 1, None
-    return place, convert, field.read, _HOW[kind.kind], kind.scale, kind.factor, kind.least, kind.below, kind.table
+        return found, convert, field.read, 0, 0, 1, 0, 1, None
+    table = (kind.rounds, f"{kind.rounds}_exact") if kind.rounds else kind.table
+    return found, convert, field.read, _HOW[kind.kind], kind.scale, kind.factor, kind.least, kind.below, table
 
 
 def _given(at: int) -> Source:

@@ -3,6 +3,7 @@
 
 PyMODINIT_FUNC PyInit_mapper(void);
 PyMODINIT_FUNC PyInit_frames(void);
+PyMODINIT_FUNC PyInit_getters(void);
 
 static PyObject *target;
 
@@ -11,11 +12,13 @@ int LLVMFuzzerInitialize(int *count, char ***words)
     (void)count, (void)words;
     CHECK(PyImport_AppendInittab("instrumented_mapper", PyInit_mapper) == 0);
     CHECK(PyImport_AppendInittab("instrumented_frames", PyInit_frames) == 0);
+    CHECK(PyImport_AppendInittab("instrumented_getters", PyInit_getters) == 0);
     start_python();
     CHECK(PyRun_SimpleString("import os, sys\n"
-                             "import instrumented_mapper, instrumented_frames\n"
+                             "import instrumented_mapper, instrumented_frames, instrumented_getters\n"
                              "sys.modules['k2conn.native.mapper'] = instrumented_mapper\n"
                              "sys.modules['k2conn.native.frames'] = instrumented_frames\n"
+                             "sys.modules['k2conn.native.getters'] = instrumented_getters\n"
                              "sys.path.insert(0, os.environ['FUZZ_ROOT'])\n") == 0);
     PyObject *module = PyImport_ImportModule(getenv("FUZZ_TARGET"));
     CHECK(module != NULL);

@@ -17,7 +17,7 @@ from tests.fuzz.target import HOST, IN_C, REPLAY, Target
 from tests.paths import ROOT
 
 NATIVE = ROOT / "k2conn" / "native"
-MODULES = ("mapper.c", "frames.c")
+MODULES = ("mapper.c", "frames.c", "getters.c")
 """What a target in Python calls."""
 SANITIZED = (
     "-g",
