@@ -14,14 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from k2conn.binary import floating
-from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, packed_numbers, plain_number, scaled
+from k2conn.binary.packed_numbers import (
+    WIDEST_EXPONENT,
+    PackedNumber,
+    PackedNumbers,
+    packed_numbers,
+    plain_number,
+    scaled,
+)
 from k2conn.errors import RecordError
 
 Record = dict[str, Any]
-WIDEST_EXPONENT = 400
 
 
 class Cursor:
@@ -104,9 +110,7 @@ class Number(Part):
     def packed(self) -> PackedNumber | None:
         """See `Part`."""
         power = self.exponent
-        if self.bits or not (power is None or (type(power) is int and abs(power) <= WIDEST_EXPONENT)):
-            return None
-        return plain_number(self.layout, self.absent, power)
+        return plain_number(self.layout, self.absent, power) if _fixed(power) and not self.bits else None
 
     def read(self, cursor: Cursor, record: Record) -> int | Decimal | None:
         """See `Part`."""
@@ -365,6 +369,10 @@ class Choice(Part):
             if one is not None and one.name == kind:
                 return one.write(value, out, record)
         raise ValueError(f"no structure is called {kind}")
+
+
+def _fixed(power: Any) -> TypeGuard[int | None]:
+    return power is None or type(power) is int
 
 
 def decimal_of(value: Any) -> Decimal:

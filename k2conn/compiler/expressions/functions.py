@@ -20,6 +20,8 @@ from k2conn.codecs.component import check_text
 from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
+from k2conn.plan import Getter
+from k2conn.scope import Scope
 
 _DIGITS = 40
 """Of a whole number that is read at once."""
@@ -98,6 +100,8 @@ class ExactFunctions(DecimalFunctions):
 
 _OTHERWISE = object()
 """What a quick function gives for arguments that the checked one must judge."""
+_SHORT = 2**62
+"""A whole number below it is written as Python writes it."""
 _TYPES = {str: "string", dict: "object", list: "array", bool: "boolean", type(None): "null", int: "number",
           Decimal: "number"}
 
@@ -115,8 +119,26 @@ def _quick_reverse(arg: Any) -> Any:
 
 
 def _quick_join(separator: Any, array: Any) -> Any:
-    texts = type(separator) is str and type(array) is list and all(type(one) is str for one in array)
-    return _functions._func_join(separator, array) if texts else _OTHERWISE
+    if type(separator) is not str or type(array) is not list:
+        return _OTHERWISE
+    try:
+        if sum(map(len, array)) + len(separator) * len(array) > _LONGEST:
+            return _OTHERWISE
+        return separator.join(array)
+    except TypeError:  # something in it is no text
+        return _OTHERWISE
+
+
+def _quick_to_string(arg: Any) -> Any:
+    if type(arg) is str:
+        return arg
+    return str(arg) if type(arg) is int and -_SHORT < arg < _SHORT else _functions._func_to_string(arg)
+
+
+def _quick_to_number(arg: Any) -> Any:
+    if type(arg) is str and len(arg) <= _DIGITS and arg.isdecimal() and arg.isascii():
+        return int(arg)
+    return arg if type(arg) is int or type(arg) is Decimal else _functions._func_to_number(arg)
 
 
 def _quick_not_null(*arguments: Any) -> Any:
@@ -129,10 +151,12 @@ def _quick_by(pick: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
             return _OTHERWISE
         if not rows:
             return None
-        keys = [expression.visit(expression.expression, row) for row in rows]
-        if any(type(key) is not int and type(key) is not Decimal for key in keys):
-            return _OTHERWISE
-        return rows[keys.index(pick(keys))]
+        get, scope = expression.expression, expression.scope
+        keys = [get(row, scope) for row in rows]
+        for key in keys:
+            if type(key) is not int and type(key) is not Decimal:
+                return _OTHERWISE
+        return rows[keys.index(pick(keys))] if len(rows) > 1 else rows[0]
 
     return by
 
@@ -140,7 +164,7 @@ def _quick_by(pick: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
 _QUICK: dict[str, Callable[..., Any]] = {
     "type": _quick_type, "length": _quick_length, "reverse": _quick_reverse, "not_null": _quick_not_null,
     "max_by": _quick_by(max), "min_by": _quick_by(min), "join": _quick_join,
-    "to_string": lambda arg: _functions._func_to_string(arg), "to_number": lambda arg: _functions._func_to_number(arg),
+    "to_string": _quick_to_string, "to_number": _quick_to_number,
 }
 """The functions that streams call for every message, without the table of what their arguments may be."""
 _functions: ExactFunctions = ExactFunctions()
@@ -159,6 +183,39 @@ def takes_expression(name: str) -> int | None:
     return next((at for at, one in enumerate(_TABLE[name]["signature"]) if "expref" in one["types"]), None)
 
 
+ERRORS = (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError)
+"""What a function raises that cannot be computed."""
+
+
+def caller(name: str, arguments: Sequence[Getter], lenient: bool) -> Getter:
+    """A function of what its arguments find. Where it cannot be computed: null if ``lenient``, else RecordError."""
+    quick = _QUICK.get(name)
+    if quick is None:
+        return lambda value, scope: call(name, [given(value, scope) for given in arguments], lenient)
+    if len(arguments) == 1:
+        (only,) = arguments
+
+        def of_one(value: Any, scope: Scope) -> Any:
+            said = only(value, scope)
+            try:
+                found = quick(said)
+            except ERRORS:
+                found = _OTHERWISE
+            return found if found is not _OTHERWISE else call(name, [said], lenient)
+
+        return of_one
+
+    def of_several(value: Any, scope: Scope) -> Any:
+        said = [given(value, scope) for given in arguments]
+        try:
+            found = quick(*said)
+        except ERRORS:
+            found = _OTHERWISE
+        return found if found is not _OTHERWISE else call(name, said, lenient)
+
+    return of_several
+
+
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
     """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
     quick = _QUICK.get(name)
@@ -167,7 +224,7 @@ def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
         if found is not _OTHERWISE:
             return found
         return _functions.call_function(name, list(arguments))
-    except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError) as error:
+    except ERRORS as error:
         if lenient:
             return None
         raise RecordError(None, None, None, "bad-type", f"{name}(): {error}") from None

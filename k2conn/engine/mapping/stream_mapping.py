@@ -109,6 +109,9 @@ class StreamMapping:
             self._add_dead_letter(error.at("each", stream.each_text, None), None, frame, scope, out)
             return None
         do: Callable[[Any], None]
+        if fast and type(items) is list and len(items) <= AT_ONCE:
+            self._map_fast(frame, scope, out, items[::-1] if stream.newest_first(message, scope) else items)
+            return None
         do = partial(self._map_fast, frame, scope, out) if fast else partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
             if stream.newest_first(message, scope):
@@ -222,6 +225,8 @@ class StreamMapping:
                     native = read_symbol(item, scope)
                 else:
                     native = item.get(symbol_key) if type(item) is dict else None
+                    if type(native) is int:
+                        native = str(native)
                 context = contexts.get(native) if type(native) is str else None
                 if context is not None:
                     fast = context.fast
@@ -304,6 +309,8 @@ class StreamMapping:
         context: SymbolContext | None = None
         try:
             native = item.get(self._symbol_key) if type(item) is dict else None
+            if type(native) is int:
+                native = str(native)
             context = (self.contexts.known.get(native) if type(native) is str else None) or self._context(item, scope)
             scope.symbol = context.resolved
             if scope.heard is not None:
