@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from k2conn import exactjson
 from k2conn.binary import floating
 from k2conn.codecs.component import MessageFormat, Setting, Settings
+from k2conn.codecs.plain_messages import plain_reader
 from k2conn.errors import RecordError
 from k2conn.plan import Json
 
@@ -45,7 +46,7 @@ class Protobuf(MessageFormat):
         from google.protobuf.message import DecodeError
 
         kind = _message(settings)
-        inexact = _has_floats(kind.DESCRIPTOR, set())
+        inexact, plain = _has_floats(kind.DESCRIPTOR, set()), plain_reader(kind.DESCRIPTOR)
 
         def decode(data: bytes) -> Json:
             try:
@@ -54,6 +55,8 @@ class Protobuf(MessageFormat):
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
             if len(data) > MOST and _counted(found, MOST) < 0:
                 raise RecordError("frame", None, None, "frame-too-large", f"it has more than {MOST} values")
+            if plain is not None:
+                return plain(found)
             try:
                 message = json_format.MessageToDict(found, preserving_proto_field_name=True)
                 return _exact(message) if inexact else message
