@@ -12,7 +12,7 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from typing import Any, NamedTuple
 
 WIDEST_EXPONENT = 400
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
+_scale = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN).scaleb
 
 
 class PackedNumber(NamedTuple):
@@ -39,13 +39,13 @@ class PackedNumbers(NamedTuple):
 
     def read(self, data: bytes, start: int) -> dict[str, Any]:
         """The members, of which all bytes must be there."""
-        found: dict[str, Any] = dict(zip(self.members, self.unpack(data, start), strict=True))
+        found: dict[str, Any] = dict(zip(self.members, self.unpack(data, start)))  # noqa: B905 - as many
         for member, none in self.absent:
             if found[member] == none:
                 found[member] = None
         for member, nothing, power in self.scaled:
             raw = found[member]
-            found[member] = None if raw == nothing else Decimal(raw).scaleb(power, _EXACT)
+            found[member] = None if raw == nothing else _scale(raw, power)
         for member, names in self.named:
             value = found[member]
             found[member] = names.get(value, value)
@@ -86,6 +86,6 @@ def plain_number(layout: struct.Struct, absent: int | None, power: int | None) -
 def scaled(number: int, power: int) -> Decimal:
     """A whole number times a power of ten, with every digit; ValueError for a power that no number has."""
     try:
-        return Decimal(number).scaleb(power, _EXACT)
+        return _scale(number, power)
     except ArithmeticError:
         raise ValueError(f"the exponent is {power}") from None

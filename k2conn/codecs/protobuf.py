@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
 from k2conn.binary import floating
+from k2conn.binary.plain_messages import plain_reader
 from k2conn.codecs.component import MessageFormat, Setting, Settings
-from k2conn.codecs.plain_messages import plain_reader
 from k2conn.errors import RecordError
 from k2conn.plan import Json
 

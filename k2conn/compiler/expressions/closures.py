@@ -311,7 +311,10 @@ class ClosureCompiler:
         if self.lenient and name in ("starts_with", "ends_with"):
             return self._affix(name, arguments)
         self._slower("general")
-        return functions.caller(name, arguments, self.lenient)
+        found = functions.caller(name, arguments, self.lenient)
+        if taken != 1 or node["children"][1]["type"] != "expref":
+            return found
+        return functions.chooser(name, arguments[0], self.compile(node["children"][1]["children"][0]), found)
 
     def _affix(self, name: str, arguments: list[Getter]) -> Getter:
         self._slower("fast")

@@ -145,25 +145,9 @@ def _quick_not_null(*arguments: Any) -> Any:
     return next((one for one in arguments if one is not None), None)
 
 
-def _quick_by(pick: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
-    def by(rows: Any, expression: Any) -> Any:
-        if type(rows) is not list:
-            return _OTHERWISE
-        if not rows:
-            return None
-        get, scope = expression.expression, expression.scope
-        keys = [get(row, scope) for row in rows]
-        for key in keys:
-            if type(key) is not int and type(key) is not Decimal:
-                return _OTHERWISE
-        return rows[keys.index(pick(keys))] if len(rows) > 1 else rows[0]
-
-    return by
-
-
 _QUICK: dict[str, Callable[..., Any]] = {
     "type": _quick_type, "length": _quick_length, "reverse": _quick_reverse, "not_null": _quick_not_null,
-    "max_by": _quick_by(max), "min_by": _quick_by(min), "join": _quick_join,
+    "join": _quick_join,
     "to_string": _quick_to_string, "to_number": _quick_to_number,
 }
 """The functions that streams call for every message, without the table of what their arguments may be."""
@@ -214,6 +198,33 @@ def caller(name: str, arguments: Sequence[Getter], lenient: bool) -> Getter:
         return found if found is not _OTHERWISE else call(name, said, lenient)
 
     return of_several
+
+
+_CHOICES: dict[str, Callable[[list[Any]], Any]] = {"max_by": max, "min_by": min}
+
+
+def chooser(name: str, rows: Getter, key: Getter, otherwise: Getter) -> Getter:
+    """`max_by` and `min_by` where all keys are numbers; ``otherwise`` is the checked function."""
+    pick = _CHOICES.get(name)
+    if pick is None:
+        return otherwise
+
+    def chosen(value: Any, scope: Scope) -> Any:
+        found = rows(value, scope)
+        if type(found) is not list:
+            return otherwise(value, scope)
+        if not found:
+            return None
+        try:
+            keys = [key(row, scope) for row in found]
+        except ERRORS:
+            return otherwise(value, scope)
+        for one in keys:
+            if type(one) is not int and type(one) is not Decimal:
+                return otherwise(value, scope)
+        return found[keys.index(pick(keys))] if len(keys) > 1 else found[0]
+
+    return chosen
 
 
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:

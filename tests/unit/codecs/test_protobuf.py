@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn import exactjson
+from k2conn.binary.plain_messages import plain_reader
 from k2conn.codecs.encoding import encoder
-from k2conn.codecs.plain_messages import plain_reader
 from k2conn.codecs.protobuf import message_class
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
