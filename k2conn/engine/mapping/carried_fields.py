@@ -53,7 +53,9 @@ class CarriedFields:
         or where only changes are records and nothing has changed. Raises RecordError where a value is missing or wrong.
         """
         carry = self._carry
-        book: dict[str, _LastValues] = scope.state.setdefault(self._key, {})
+        book: dict[str, _LastValues] | None = scope.state.get(self._key)
+        if book is None:
+            book = scope.state[self._key] = {}
         last = book.get(symbol)
         known = last
         if carry.begin is not None and carry.begin.condition(scope.message, scope):
@@ -70,7 +72,7 @@ class CarriedFields:
             raise failed
         if carry.changes_only and last is not None and last.published == now:
             return None
-        return tuple(zip(self._places, now, strict=True))
+        return tuple(zip(self._places, now))  # noqa: B905 - each has its place
 
     def _all(self, now: list[Any], item: Any, scope: Scope) -> int:
         return (1 << len(now)) - 1
