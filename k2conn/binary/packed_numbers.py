@@ -37,6 +37,11 @@ class PackedNumbers(NamedTuple):
     scaled: tuple[tuple[str, int | None, int], ...]
     named: tuple[tuple[str, Mapping[Any, str]], ...]
 
+    @property
+    def plain(self) -> bool:
+        """Whether all are nothing but numbers."""
+        return not (self.absent or self.scaled or self.named)
+
     def read(self, data: bytes, start: int) -> dict[str, Any]:
         """The members, of which all bytes must be there."""
         found: dict[str, Any] = dict(zip(self.members, self.unpack(data, start)))  # noqa: B905 - as many

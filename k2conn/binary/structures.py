@@ -232,21 +232,21 @@ class Structure(Part):
     name: str
     members: tuple[tuple[str, Part], ...]
     least: int = field(init=False)
-    _numbers: PackedNumbers | None = field(init=False)
+    numbers: PackedNumbers | None = field(init=False)
     """The members, where all are plain numbers."""
 
     def __post_init__(self) -> None:
         self.least = sum(part.least for _, part in self.members)
         places = accumulate((part.least for _, part in self.members), initial=0)
-        self._numbers = packed_numbers(
+        self.numbers = packed_numbers(
             [(name, at, part.packed) for (name, part), at in zip(self.members, places, strict=False)]
         )
 
     def read(self, cursor: Cursor, record: Record) -> Record:
         """See `Part`."""
         cursor.count(len(self.members) + 1)
-        if self._numbers is not None and cursor.at + self.least <= cursor.end:
-            return self._numbers.read(cursor.data, cursor.take(self.least))
+        if self.numbers is not None and cursor.at + self.least <= cursor.end:
+            return self.numbers.read(cursor.data, cursor.take(self.least))
         found: Record = {}
         for name, part in self.members:
             value = part.read(cursor, found)

@@ -405,7 +405,9 @@ def _those(base: Getter, test: Getter) -> Getter:
 
     def those(value: Any, scope: Scope) -> Any:
         rows = base(value, scope)
-        return [row for row in rows if test(row, scope) and row is not None] if isinstance(rows, list) else None
+        if isinstance(rows, list):
+            return [row for row in rows if test(row, scope) and row is not None] if rows else rows
+        return None
 
     return those
 
@@ -415,9 +417,13 @@ def _equals(left: Getter, literal: Any, wanted: bool) -> Getter:
 
     def equals(value: Any, scope: Scope) -> bool:
         found = left(value, scope)
-        return (type(found) is not bool and bool(found == literal)) is wanted
+        return bool(found == literal) and type(found) is not bool
 
-    return equals
+    def differs(value: Any, scope: Scope) -> bool:
+        found = left(value, scope)
+        return bool(found != literal) or type(found) is bool
+
+    return equals if wanted else differs
 
 
 def _present(rows: list[Any]) -> list[Any]:

@@ -220,9 +220,9 @@ def chooser(name: str, rows: Getter, key: Getter, otherwise: Getter) -> Getter:
         except ERRORS:
             return otherwise(value, scope)
         for one in keys:
-            if type(one) is not int and type(one) is not Decimal:
+            if type(one) is not Decimal and type(one) is not int:
                 return otherwise(value, scope)
-        return found[keys.index(pick(keys))] if len(keys) > 1 else found[0]
+        return found[0] if len(keys) == 1 else found[keys.index(pick(keys))]
 
     return chosen
 
