@@ -46,7 +46,7 @@ class _Days:
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
-        self._span = -1
+        self._span: int | None = None
         self._day = ""
 
     def day(self, us: int) -> str:
