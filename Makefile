@@ -12,7 +12,7 @@ INSTALLED_LAKE := $(VENV)/.installed-lake
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom site site-version pictures wheels clean python java postgres atheris
+.PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom site site-version pictures wheels wheels-all clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -83,6 +83,10 @@ pictures: $(INSTALLED_TEST) ## the README's moving picture and badges, and the g
 wheels: $(INSTALLED_TEST) ## dist/: an sdist, and a wheel with the part in C for this system and this Python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
 	@$(BIN)/python -m release.wheels
+
+wheels-all: $(INSTALLED_TEST) ## dist/: wheels with the part in C for Linux and macOS, each processor and each Python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@$(BIN)/python -m release.platform_wheels
 
 # TARGET names some of the targets (`python -m tests.fuzz --list`), EXECUTIONS and SECONDS say how long each of them runs.
 fuzz: $(INSTALLED_TEST) atheris ## each reader of foreign input with odd inputs for five seconds; TARGET=, EXECUTIONS=, SECONDS=

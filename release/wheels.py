@@ -1,8 +1,7 @@
 """An sdist and a wheel with the part in C, in `dist/`: `make wheels`.
 
 Both are built by `build` in environments of their own, from a copy of the sources. On Linux auditwheel then repairs the
-wheel: it says by a `manylinux` tag which systems it runs on. Wheels for other systems and Pythons are cibuildwheel's
-business (pyproject.toml).
+wheel: it says by a `manylinux` tag which systems it runs on. Wheels for other systems and Pythons: `platform_wheels`.
 """
 
 from __future__ import annotations
@@ -39,6 +38,15 @@ def main(target: Path = ROOT / "dist", native: bool = True) -> list[Path]:
         found = [Path(shutil.copy(one, target)) for one in (sdist, wheel)]
     for one in found:
         print(f"{one}: {one.stat().st_size:,} bytes")
+    return found
+
+
+def pure(folder: Path) -> Path:
+    """Builds a wheel without the part in C into a folder, and returns it."""
+    _copy(folder / "tree")
+    subprocess.run([sys.executable, "-m", "build", "--wheel", "--outdir", folder / "made", folder / "tree"], check=True,
+                   env={**os.environ, "K2CONN_PURE_PYTHON": "1"})
+    (found,) = (folder / "made").glob("*.whl")
     return found
 
 

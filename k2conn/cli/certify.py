@@ -8,12 +8,13 @@ import shlex
 import signal
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from k2conn import exactjson
-from k2conn.cli.loading import load_connected
+from k2conn.cli.loading import load, load_connected, shipped
 from k2conn.cli.option_values import listed
 from k2conn.cli.screen import Cell, Column, Console, Styled, Table, line, screen, table
 from k2conn.cli.stream_names import chosen_streams
@@ -50,6 +51,8 @@ from k2conn.tools.certify.scenario import Broker
 from k2conn.tools.mock.recordings import read_frames
 from k2conn.variables import prefix_of
 
+_EVERY = "all"
+"""The name that stands for all connectors that ship."""
 NOT_PROVEN = 1
 """The exit code where it does not balance."""
 _FORMS = (".txt", ".json", ".html")
@@ -80,6 +83,7 @@ class CertifyOptions:
     streams: str | None = None
     intervals: str | None = None
     recorded: Sequence[Path] = ()
+    at_once: int | None = None
 
 
 class BrokerProcess:
@@ -102,26 +106,54 @@ def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
     for report in options.reports:
         if report.suffix not in _FORMS:
             raise SettingsError(f"--report {report}: its name ends in {', '.join(_FORMS[:-1])} or {_FORMS[-1]}")
-    if options.recorded and len(options.connectors) > 1:
+    plans = _plans(options.connectors)
+    if options.recorded and len(plans) > 1:
         raise SettingsError("--recorded is for one connector")
     configure(options.log_level, False)
     broker = BrokerProcess(options.broker_pid) if options.broker_pid is not None else None
-    with tempfile.TemporaryDirectory(prefix="k2conn-certify-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="k2conn-certify-") as temporary, _stand_ins(plans):
         folder = options.folder or Path(temporary)
-        certifications = [_certification(name, options, folder / str(at), broker, open_sink)
-                  for at, name in enumerate(options.connectors)]
+        certifications = [_certification(plan, options, folder / str(at), broker, open_sink)
+                          for at, plan in enumerate(plans)]
         with asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
-            outcomes = loop.run(_all(certifications))
+            outcomes = loop.run(_all(certifications, options.at_once))
     show(outcomes, screen(width=None if sys.stdout.isatty() else _WIDTH))
     for report in options.reports:
         _write(report, outcomes)
     return 0 if all(outcome.passed for outcome in outcomes) else NOT_PROVEN
 
 
+def _plans(names: Sequence[str]) -> list[Plan]:
+    """The connectors that are named; of `all`, each that ships and has a venue to simulate."""
+    if list(names) != [_EVERY]:
+        found = [load_connected(name) for name in names]
+    else:
+        found = [plan for path in shipped() if not (plan := load(str(path))).reads_files]
+    return found
+
+
+@contextmanager
+def _stand_ins(plans: Sequence[Plan]) -> Iterator[None]:
+    """While it lasts, what the files read of the environment and nobody has set is what their tests say, or else its
+    own name: no key opens a venue that is simulated.
+    """
+    found: dict[str, str] = {}
+    for plan in plans:
+        found.update((one.name, one.name) for one in plan.variables)
+        for example in reversed(plan.tests):
+            found.update((name, text) for name, text in example.environment.items() if name in found)
+    missing = found.keys() - os.environ.keys()
+    os.environ.update((name, found[name]) for name in missing)
+    try:
+        yield
+    finally:
+        for name in missing:
+            os.environ.pop(name, None)
+
+
 def _certification(
-    name: str, options: CertifyOptions, folder: Path, broker: Broker | None, open_sink: OpenSink
+    plan: Plan, options: CertifyOptions, folder: Path, broker: Broker | None, open_sink: OpenSink
 ) -> Certification:
-    plan = load_connected(name)
     try:
         duration = seconds(options.duration)
     except ValueError as error:
@@ -186,9 +218,15 @@ def _settings(options: CertifyOptions, folder: Path) -> SinkSettings:
     return replace(given, options=own, spool=replace(given.spool, folder=folder / "spool"))
 
 
-async def _all(certifications: Sequence[Certification]) -> list[CertificationOutcome]:
-    """Each on a stage of its own, at the same time."""
-    return list(await asyncio.gather(*(stage.run() for stage in certifications)))
+async def _all(certifications: Sequence[Certification], at_once: int | None) -> list[CertificationOutcome]:
+    """Each on a stage of its own, at the same time, or so many at a time."""
+    places = asyncio.Semaphore(at_once or max(1, len(certifications)))
+
+    async def outcome(stage: Certification) -> CertificationOutcome:
+        async with places:
+            return await stage.run()
+
+    return list(await asyncio.gather(*map(outcome, certifications)))
 
 
 def show(outcomes: Sequence[CertificationOutcome], console: Console) -> None:

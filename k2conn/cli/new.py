@@ -112,8 +112,8 @@ def _request(options: NewOptions) -> DraftRequest:
         raise SettingsError(f"'{exchange}' is no exchange code: upper case letters, digits, _ . and -, a letter first")
     if options.asset_class not in ASSET_CLASSES:
         raise SettingsError(f"--asset-class {options.asset_class}{known(options.asset_class, ASSET_CLASSES)}")
-    if not re.match(r"wss?://[^\s/]+", options.url):
-        raise SettingsError(f"--url {options.url}: a WebSocket address, such as wss://host/path")
+    if not re.match(r"(?:wss?|https?)://[^\s/]+", options.url):
+        raise SettingsError(f"--url {options.url}: an address such as wss://host/path or https://host/path")
     if options.docs and not options.docs.startswith("https://"):
         raise SettingsError(f"--docs {options.docs}: an https:// address")
     return DraftRequest(options.name, exchange, options.asset_class, options.url, options.docs)

@@ -26,7 +26,7 @@ from k2conn.errors import SettingsError
 from k2conn.framing import LINES, cutter
 from k2conn.net.answer_stream import AnswerStream
 from k2conn.net.http import Call, call
-from k2conn.plan import Plan
+from k2conn.plan import Plan, Symbol
 from k2conn.scope import Scope
 from k2conn.tools.mock.connection import MockConnection
 from k2conn.tools.mock.exchange import MockExchange
@@ -35,6 +35,7 @@ from k2conn.tools.mock.number_formats import count_to, counted, spelled, tick
 from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols
 from k2conn.tools.mock.server import MockServer
+from k2conn.tools.mock.symbol_substitution import substitute
 from k2conn.tools.mock.template_matching import MatchCapture, ShapeMaker
 from k2conn.tools.mock.time_formats import layout, near
 from tests.support.plans import STREAMS, SUBSCRIBE, plan_of
@@ -604,3 +605,78 @@ def test_a_frame_gives_back_what_its_template_was_rendered_with(
     if rows is not None:
         common = {name: value for name, value in found.common.items() if name not in ("uuid", "counter", "now")}
         assert (found.rows or [common]) == rows
+
+
+ORDERED = """connection:
+  url: wss://venue.example/ws
+  steps:
+    - name: welcome
+      expect: {accepted: {e: hello}}
+    - send: {op: setup}
+      expect: {accepted: {op: setup}}
+    - name: asked for a key
+      expect: {accepted: {auth: needed}}
+    - name: more
+      expect: {accepted: {auth: soon}}
+    - send: '{"op":"sub","ids":[{$symbols}]}'
+      for: trade
+      expect: {accepted: {op: sub}}
+"""
+SHOWN_ORDER = """tests:
+  - name: in their order
+    symbols: [BTC-USD]
+    dialogue:
+      - received: {e: hello, v: 1}
+      - sent: {op: setup}
+      - received: {op: setup, ok: true}
+      - received: {auth: needed, realm: x}
+      - received: {auth: soon}
+"""
+
+
+def _mock(head: str, rest: str) -> tuple[Plan, MockConnection]:
+    plan = plan_of(head, rest)
+    return plan, MockConnection(plan, plan.connections[0], VenueSymbols(plan), {})
+
+
+def test_what_steps_wait_for_comes_in_its_place() -> None:
+    """A step without `send` waits for a message that comes by itself: at first, or after the step before it."""
+    _, connection = _mock(ORDERED, STREAMS + SHOWN_ORDER)
+    assert connection.welcome == [{"e": "hello", "v": 1}]
+    replies = connection.respond('{"op":"setup"}', Faults()).replies
+    assert replies == [{"op": "setup", "ok": True}, {"auth": "needed", "realm": "x"}, {"auth": "soon"}]
+    _, connection = _mock(ORDERED, STREAMS)  # no test shows them: they are made of what is waited for
+    assert connection.welcome == [{"e": "hello"}]
+    assert connection.respond('{"op":"setup"}', Faults()).replies[1:] == [{"auth": "needed"}, {"auth": "soon"}]
+    assert connection.respond('{"op":"setup"}', Faults(silent=True)).replies == []
+
+
+def test_a_frame_that_the_file_writes_as_text_is_known() -> None:
+    _, connection = _mock(ORDERED, STREAMS)
+    asked = connection.respond('{"op":"sub","ids":[BTC-USD,ETH-USD]}', Faults())
+    assert [one.symbol.native for one in asked.made] == ["BTC-USD", "ETH-USD"]
+
+
+def test_json_within_json_is_made_new_and_rewritten() -> None:
+    """Ids, times and prices in text that is JSON itself, for another symbol than the test's."""
+    streams = STREAMS.replace("each: data", "each: from_json(data)")
+    item = '{"s":"BTC-USD","i":7,"p":"1.50","q":"2.0","t":1767323045000,"d":"buy"}'
+    frame = exactjson.encode({"ch": "trade", "data": f"[{item}]"}).decode()
+    rest = f"tests:\n  - {{name: a, received: '{frame}', records: [{{price: '1.5'}}]}}\n"
+    plan, connection = _mock(SUBSCRIBE, streams + rest)
+    symbol = plan.symbols.resolve("ETH-USD")
+    assert symbol is not None
+    source = connection.frame_source(RequestedSubscription("trade", symbol))
+    assert source is not None
+    found = [source.next(1_800_000_000_000_000 + at) for at in range(3)]
+    items = [exactjson.decode(exactjson.decode(one.text)["data"])[0] for one in found if one is not None]
+    assert [one["s"] for one in items] == ["ETH-USD"] * 3
+    assert [one["i"] for one in items] == [7, 8, 9]
+    assert [one["t"] for one in items] == [1_800_000_000_000] * 3
+    assert all(one["p"] != "1.50" for one in items)
+
+
+def test_a_symbol_of_digits_is_also_a_number() -> None:
+    old, new = (RequestedSubscription("trade", Symbol(name, name, name, "USD")) for name in ("408065", "884737"))
+    frame = {"token": 408065, "text": "408065", "quantity": 40, "list": [408065, 1.5]}
+    assert substitute(frame, old, new) == {"token": 884737, "text": "884737", "quantity": 40, "list": [884737, 1.5]}

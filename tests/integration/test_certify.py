@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 from collections import Counter
@@ -17,7 +18,7 @@ import pytest
 
 from k2conn.avro import ContainerWriter, load_schema
 from k2conn.avro.reading import read_container
-from k2conn.cli.certify import NOT_PROVEN, CertifyOptions, _certification, run
+from k2conn.cli.certify import NOT_PROVEN, CertifyOptions, _certification, _plans, run
 from k2conn.envelope import Envelope
 from k2conn.errors import SettingsError
 from k2conn.sinks import Reject, Settle, make_sink
@@ -64,6 +65,39 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Certificatio
         return list(await asyncio.gather(*(stage(name, folder / name, "all").run() for name in NAMES)))
 
     return {outcome.connector: outcome for outcome in asyncio.run(main())}
+
+
+def test_keys_are_not_needed_and_so_many_are_proven_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A keyed venue, beside others; the second begins when the first has ended."""
+    monkeypatch.delenv("K2_ALPACA_IEX_KEY", raising=False)
+    running: list[str] = []
+    most = 0
+    real = Certification.run
+
+    async def noted(self: Certification) -> CertificationOutcome:
+        nonlocal most
+        running.append(self.plan.name)
+        most = max(most, len(running))
+        found = await real(self)
+        running.remove(self.plan.name)
+        return found
+
+    monkeypatch.setattr(Certification, "run", noted)
+    names = ["alpaca-iex", "kraken", "coinbase"]
+    options = CertifyOptions(names, duration="1s", rate=20, faults="duplicates", folder=tmp_path, at_once=2)
+    assert run(options) == 0
+    assert most == 2
+    assert "K2_ALPACA_IEX_KEY" not in os.environ
+    shown = capsys.readouterr().out
+    assert [name for name in names if f"{name}: passed" in shown] == names
+
+
+def test_all_are_those_that_ship_and_have_a_venue() -> None:
+    names = {plan.name for plan in _plans(["all"])}
+    assert {"kraken", "oanda", "lseg-rto"} <= names
+    assert "asx-trades" not in names  # it reads files
 
 
 def test_candles_pass(tmp_path: Path) -> None:
@@ -452,7 +486,7 @@ def certified(
             options = CertifyOptions((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
                               faults=faults)
             own_folder = folder / f"{name}-{len(certifications)}"
-            certifications.append(_certification(name, options, own_folder, own_broker, make_spooled))
+            certifications.append(_certification(load(name), options, own_folder, own_broker, make_spooled))
     real = CrashRestart.run
 
     async def noted(self: CrashRestart) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_05UP, ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
 from k2conn import exactjson
@@ -21,6 +21,10 @@ _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Nothing is rounded in it, however many digits a number has: a context of some hundred digits would round a longer
 number first, and then find that it fits.
+"""
+_QUOTIENT = Context(prec=100, rounding=ROUND_05UP, Emax=MAX_EMAX, Emin=MIN_EMIN)
+"""For quotients, which may have no end. What is cut off leaves a mark in the last of its digits, so that a number which
+is rounded again comes out as if it had been rounded once.
 """
 _LONGEST = 200
 _QUICK = 40
@@ -95,16 +99,31 @@ def decimals(
         return slow(value)
 
     def slow(value: Any) -> int:
-        exact = read_number(value)
-        if magnitude:
-            exact = exact.copy_abs()
-        if factor is not None:
-            exact = EXACT.multiply(exact, factor)
-        if exact < 0 and not signed:
-            raise RecordError(None, None, None, "bad-number", "the number is negative, and the field is not `signed`")
-        return fit(exact, scale, precision)
+        exact = _signed(read_number(value), magnitude, signed)
+        return fit(exact if factor is None else EXACT.multiply(exact, factor), scale, precision)
 
     return slow if magnitude or moved is None else plain
+
+
+def quotients(scale: int, precision: int, divisor: Decimal, magnitude: bool = False, signed: bool = False) -> Decimals:
+    """A converter as `decimals`, of numbers that are divided by one above zero. A quotient with more digits than the
+    field holds is an overflow, as any number is.
+    """
+
+    def divided(value: Any) -> int:
+        exact = _signed(read_number(value), magnitude, signed)
+        return fit(_QUOTIENT.divide(exact, divisor), scale, precision)
+
+    return divided
+
+
+def _signed(exact: Decimal, magnitude: bool, signed: bool) -> Decimal:
+    """The number with the sign that the field takes."""
+    if magnitude:
+        return exact.copy_abs()
+    if exact < 0 and not signed:
+        raise RecordError(None, None, None, "bad-number", "the number is negative, and the field is not `signed`")
+    return exact
 
 
 def _moved(factor: Decimal | None, scale: int, precision: int) -> int | None:

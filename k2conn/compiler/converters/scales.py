@@ -1,7 +1,8 @@
 """Numbers whose scale is not the connector file's but the venue's: captured, listed, or beside the number itself.
 
-A scale is what a number is multiplied by (``0.01``), or how many of its digits stand behind the point (``2``). Also
-numbers whose digits stand in groups of three.
+A scale is what a number is multiplied by (``0.01``) or divided by (``100``), how many of its digits stand behind the
+point (``2``), or the power of ten that it is multiplied by (``-2``). Also numbers whose digits stand in groups of
+three.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import EXACT, read_number
@@ -62,7 +63,7 @@ def scaled_by_value(
 
 
 def factor_itself(value: Any) -> Decimal:
-    """What to multiply by, as the venue says it."""
+    """What to multiply by, or to divide by, as the venue says it."""
     found = _number(value)
     if not LEAST <= found <= MOST:
         raise _wrong(f"the scale {exactjson.excerpt(value, 40)} is not between {LEAST} and {MOST}")
@@ -75,6 +76,40 @@ def factor_of_digits(value: Any) -> Decimal:
     if found != int(found) or not 0 <= found <= _MOST_DIGITS:
         raise _wrong(f"{exactjson.excerpt(value, 40)} is no number of digits behind the point, 0 to {_MOST_DIGITS}")
     return Decimal(1).scaleb(-int(found), EXACT)
+
+
+def factor_of_exponent(value: Any) -> Decimal:
+    """What to multiply by, where the venue says the power of ten."""
+    found = _number(value)
+    if found != int(found) or abs(found) > _MOST_DIGITS:
+        raise _wrong(f"{exactjson.excerpt(value, 40)} is no power of ten from -{_MOST_DIGITS} to {_MOST_DIGITS}")
+    return Decimal(1).scaleb(int(found), EXACT)
+
+
+class ScaleWord(NamedTuple):
+    """How a venue may say the scale of a number."""
+
+    factor: Callable[[Any], Decimal]
+    text: str
+    """How `explain` says it, around the expression."""
+    divides: bool = False
+
+
+SCALE_WORDS = {
+    "from": ScaleWord(factor_itself, "times {}"),
+    "divide_by": ScaleWord(factor_itself, "divided by {}", divides=True),
+    "digits": ScaleWord(factor_of_digits, "{} digits behind the point"),
+    "exponent": ScaleWord(factor_of_exponent, "times ten to the power of {}"),
+}
+
+
+def ratio(get: Getter, divisor: Getter) -> Getter:
+    """The text of a number and of what it is divided by: what is kept where their quotient is rounded."""
+
+    def both(item: Any, scope: Scope) -> str:
+        return f"{exactjson.spell(get(item, scope))}/{exactjson.spell(divisor(item, scope))}"
+
+    return both
 
 
 def _number(value: Any) -> Decimal:

@@ -16,7 +16,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.handshakes import handshake_parts
 from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.compiler.sections.parts import SectionCompiler
-from k2conn.compiler.sections.periods import compile_period
+from k2conn.compiler.sections.periods import compile_period, learnt_names
 from k2conn.compiler.sections.signatures import compile_signature
 from k2conn.compiler.sections.steps import StepCompiler
 from k2conn.compiler.sections.transports import TransportWords
@@ -76,7 +76,8 @@ class ConnectionCompiler(SectionCompiler):
             "before": tuple(self._before(said, path)),
             "capture": tuple(self._captures(said, path)),
             "answer": tuple(self._answers(said, path)),
-            "heartbeat": self._heartbeat(said["heartbeat"], (*path, "heartbeat")) if "heartbeat" in said else None,
+            "heartbeat": self._heartbeat(said["heartbeat"], (*path, "heartbeat"), self._known_before(said, path))
+            if "heartbeat" in said else None,
             "ignore": compile_matches(said.get("ignore", []), (*path, "ignore"), self.note),
             "notices": tuple(self._notices(said, path)),
             "reconnect": Backoff(
@@ -121,11 +122,13 @@ class ConnectionCompiler(SectionCompiler):
 
     def captured(self, whole: dict[str, Any], path: Path) -> set[str]:
         """The names under which a connection keeps something, as far as they can be read."""
-        names = {one["into"] for one, _ in self.note.entries(whole, "capture", path)}
+        return {one["into"] for one, _ in self.note.entries(whole, "capture", path)} | self._known_before(whole, path)
+
+    def _known_before(self, whole: dict[str, Any], path: Path) -> set[str]:
+        """Those of them that are known before the connection is made."""
+        names = set(whole["initial"]) if isinstance(whole.get("initial"), dict) else set()
         for one, _ in self.note.entries(whole, "before", path):
             names.update(one.get("capture", {}))
-        if isinstance(whole.get("initial"), dict):
-            names.update(whole["initial"])
         return names
 
     def _urls(self, said: dict[str, Any], path: Path) -> list[Compiled]:
@@ -193,8 +196,11 @@ class ConnectionCompiler(SectionCompiler):
                     text = f"`{word}` belongs to a `when`: say which message"
                     self.note((*place, word), "missing", text, at_key=True)
 
-    def _heartbeat(self, said: dict[str, Any], path: Path) -> Heartbeat | None:
+    def _heartbeat(self, said: dict[str, Any], path: Path, known_before: set[str]) -> Heartbeat | None:
+        """Our own ping. ``known_before``: what `$state` has before the connection is made."""
         every = compile_period(self.note, said["every"], (*path, "every"), FASTEST_PING, SLOWEST_PING)
+        if "send" not in said:
+            self._check_known_at_connect(said["every"], known_before, (*path, "every"))
         send = self.note.template(said["send"], (*path, "send"), SET_UP) if "send" in said else None
         answer = self._match(said, "answer", path)
         within = self._positive(said, "within", path, 0.0) if "within" in said else None
@@ -210,6 +216,13 @@ class ConnectionCompiler(SectionCompiler):
             answer=answer,
             within=within,
         )
+
+    def _check_known_at_connect(self, every: str, known_before: set[str], path: Path) -> None:
+        """Notes a period of WebSocket pings that is learnt too late: they begin with the connection."""
+        for name in sorted(learnt_names(every) - known_before):
+            text = f"a WebSocket ping's period is known before the connection is made, and $state.{name} is captured " \
+                   "on it: say `send:` (a frame waits until it is known), or a period"
+            self.note(path, "unknown-state", text)
 
     # -- small parts
 

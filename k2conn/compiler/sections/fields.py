@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.compiler.converters.dates import DATE_UNITS, days
-from k2conn.compiler.converters.decimals import decimals, plain_decimal, read_number
+from k2conn.compiler.converters.decimals import decimals, plain_decimal, quotients, read_number
 from k2conn.compiler.converters.names import named, truth
 from k2conn.compiler.converters.patterns import text_pattern
 from k2conn.compiler.converters.readers import (
@@ -37,7 +37,7 @@ from k2conn.compiler.converters.readers import (
     texts,
     whole_number,
 )
-from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, scaled_by_value, ungrouped
+from k2conn.compiler.converters.scales import SCALE_WORDS, ratio, scaled_by_value, ungrouped
 from k2conn.compiler.converters.sides import (
     inverted,
     mapped_side,
@@ -176,8 +176,10 @@ class FieldCompiler:
         got = self._getter(said, path)
         if got is None:
             return None
+        by = self._scale(scale, "divide_by", path) if isinstance(scale, dict) and "divide_by" in scale else None
+        spoken = got[0] if by is None else ratio(got[0], by)
         plain = {"scale", "magnitude", "signed", "thousands"}.isdisjoint(said)
-        read = rounding(found.read, got[0], target.name, target.scale, target.precision, plain)
+        read = rounding(found.read, spoken, target.name, target.scale, target.precision, plain)
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
         direct = found.direct._replace(rounded=True) if found.direct is not None else None
@@ -211,29 +213,33 @@ class FieldCompiler:
     def _scaled_by_value(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """A number whose scale the venue says."""
         scale = said["scale"] if isinstance(said["scale"], dict) else {"from": said["scale"]}
-        if ("digits" in scale) == ("from" in scale):
-            text = "a scale is `from` (what to multiply by) or `digits` (how many stand behind the point)"
+        said_by = [word for word in SCALE_WORDS if word in scale]
+        if len(said_by) != 1:
+            text = "a scale is one of `from` (what to multiply by), `divide_by`, `digits` (how many stand behind the " \
+                   "point) and `exponent` (the power of ten)"
             self.note((*path, "scale"), "value", text)
             return None
-        key = "digits" if "digits" in scale else "from"
-        place = (*path, "scale", key) if isinstance(said["scale"], dict) else (*path, "scale")
-        by = self.note.expression(scale[key], place)
-        get = by.get if by is not None else None
-        if get is not None and "look_up" in scale:
-            get = self._looked_up_by(get, scale["look_up"], (*path, "scale", "look_up"))
+        word = SCALE_WORDS[said_by[0]]
+        get = self._scale(scale, said_by[0], path, whole=not isinstance(said["scale"], dict))
         found = self._getter(said, path)
         absent = self._absent(target, said, path, decimals(target.scale, target.precision))
         if get is None or found is None or absent is None:
             return None
-        factor = factor_of_digits if key == "digits" else factor_itself
         expression = _expression(said)
         read = scaled_by_value(
-            found[0], get, factor, lambda one: _number(target, said, one), target.name, expression, *absent
+            found[0], get, word.factor, lambda one: _number(target, said, one, word.divides), target.name, expression,
+            *absent
         )
-        words = f"decimal({target.precision},{target.scale}), "
-        words += f"{scale[key]} digits behind the point" if key == "digits" else f"times {scale[key]}"
+        words = f"decimal({target.precision},{target.scale}), {word.text.format(scale[said_by[0]])}"
         words += f" looked up in {scale['look_up']}" if "look_up" in scale else ""
         return Field(target.name, read, expression, words, _default(said), found[1])
+
+    def _scale(self, scale: dict[str, Any], word: str, path: Path, whole: bool = False) -> Getter | None:
+        """Where the venue says a scale; ``whole``: the expression stands where the map would."""
+        by = self.note.expression(scale[word], (*path, "scale") if whole else (*path, "scale", word))
+        if by is None or "look_up" not in scale:
+            return by.get if by is not None else None
+        return self._looked_up_by(by.get, scale["look_up"], (*path, "scale", "look_up"))
 
     # -- times
 
@@ -557,10 +563,13 @@ def _when(rule: dict[str, Any]) -> str:
     return f" when {when if isinstance(when, str) else exactjson.spell(when)}" if when is not None else ""
 
 
-def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None) -> Convert:
+def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None, divides: bool = False) -> Convert:
     """The converter of a number to a field, by what is said of its sign and its groups of digits."""
     magnitude, signed = said.get("magnitude") is True, said.get("signed") is True
-    convert = decimals(target.scale, target.precision, factor, magnitude, signed)
+    if divides and factor is not None:
+        convert = quotients(target.scale, target.precision, factor, magnitude, signed)
+    else:
+        convert = decimals(target.scale, target.precision, factor, magnitude, signed)
     return ungrouped(convert, said["thousands"]) if "thousands" in said else convert
 
 

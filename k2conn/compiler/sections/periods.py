@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from k2conn.compiler.sections.context import CompileContext
 from k2conn.errors import RecordError
 from k2conn.plan import SendScope
 
+_STATE = re.compile(r"\$state\.([a-z][a-z0-9_]*)")
 Period = Callable[[Mapping[str, Any]], float]
 """Seconds, by what `$state` holds; RecordError where that cannot be told."""
 
@@ -18,6 +20,11 @@ Period = Callable[[Mapping[str, Any]], float]
 def is_learnt(text: str) -> bool:
     """Whether a period is what the venue says."""
     return "{$" in text
+
+
+def learnt_names(text: str) -> set[str]:
+    """The names under which that is captured."""
+    return set(_STATE.findall(text)) if is_learnt(text) else set()
 
 
 def compile_period(

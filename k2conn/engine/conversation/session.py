@@ -31,6 +31,7 @@ from k2conn.engine.conversation.actions import Action, CallAgain, Close, Malform
 from k2conn.engine.conversation.captures import Captures
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
+from k2conn.engine.conversation.own_pings import OwnPings
 from k2conn.engine.conversation.request_frames import frame_body
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, Route, Router
 from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
@@ -106,9 +107,7 @@ class Session:
             connection, self.subscriptions, self._outbox, self.scope, self._send_scope, self._count,
             places(connection, self.streams),
         )
-        self._ping_at: float | None = None
-        self._pong_by: float | None = None
-        self._ping_every = 0.0
+        self._pings = OwnPings(connection.heartbeat)
         self._closed = False
         self._noticed = False
         self._now = 0.0
@@ -196,11 +195,8 @@ class Session:
         """The socket is open."""
         self.begin(wall)
         self._now, self._wall, self.last_frame, self.opened = now, wall, now, now
-        beat = self.connection.heartbeat
-        if beat is not None and beat.send is not None:
-            self._ping_every = beat.every(self.scope.state)
-            self._ping_at = now + self._ping_every
         out: list[Action] = []
+        self._guarded(out, self._start_pings)
         self._advance_flow(out, self._flow.begin)
         self.flush(out)
         return out
@@ -250,7 +246,7 @@ class Session:
         out: list[Action] = []
         if self._closed:
             return out
-        if self._pong_by is not None and now >= self._pong_by:
+        if (answer_by := self._pings.answer_by) is not None and now >= answer_by:
             return self._close(EndCause.HEARTBEAT, "the heartbeat was not answered")
         stale = self.connection.stale_after
         if stale is not None and now >= self.last_frame + stale:
@@ -264,7 +260,7 @@ class Session:
             self._advance_flow(out, self._flow.renew)
             if self._flow.renewals.calls and not calling:
                 out.append(CallAgain())
-        if self._ping_at is not None and now >= self._ping_at:
+        if self._pings.at is not None and now >= self._pings.at:
             self._guarded(out, self._ping)
         self.flush(out)
         return out
@@ -285,7 +281,7 @@ class Session:
     def resume(self, held: float) -> None:
         """Reading was paused for ``held`` seconds: nothing could be seen meanwhile, so they do not count as silence."""
         self.last_frame += held
-        self._pong_by = None if self._pong_by is None else self._pong_by + held
+        self._pings.resume(held)
         flow = self._flow
         flow.reply_by = None if flow.reply_by is None else flow.reply_by + held
         flow.renewals.resume(held)
@@ -294,7 +290,7 @@ class Session:
     def deadline(self) -> float | None:
         """When `timer` is next due; None for never."""
         stale = self.connection.stale_after
-        times = [self._ping_at, self._pong_by, self._flow.reply_by, self._flow.retry_at,
+        times = [self._pings.at, self._pings.answer_by, self._flow.reply_by, self._flow.retry_at,
                  self._outbox.deadline(self._now), self._flow.renewals.deadline,
                  self.last_frame + stale if stale is not None else None]
         due = [time for time in times if time is not None]
@@ -358,7 +354,7 @@ class Session:
             self._answer(frame_body(self.connection.answer[at].send(self._send_scope()._replace(message=message))), out)
         elif kind == PONG:
             self.control += 1
-            self._pong_by = None
+            self._pings.answered()
         elif kind == IGNORE:
             self.control += 1
         elif kind == NOTICE:
@@ -392,6 +388,10 @@ class Session:
                         self._keep(capture, value, message)
                     except RecordError as error:
                         out.append(Note(NoteKind.ERROR, {"reason": f"{error.field}: {error.detail}"}))
+                    self._start_pings(out)
+
+    def _start_pings(self, _: list[Action]) -> None:
+        self._pings.start(self.scope.state, self._now)
 
     def _keep(self, capture: Capture, value: Json, message: Json) -> None:
         key = None if capture.key is None else capture.key(message, self.scope)
@@ -422,9 +422,7 @@ class Session:
         assert beat is not None
         assert beat.send is not None
         self._outbox.put(frame_body(beat.send(self._send_scope())), first=True)
-        self._ping_at = self._now + self._ping_every
-        if beat.within is not None and self._pong_by is None:
-            self._pong_by = self._now + beat.within
+        self._pings.sent(self._now)
 
     def _close(self, cause: EndCause, detail: str, delay: float = 0.0) -> list[Action]:
         if self._closed:

@@ -14,6 +14,7 @@ from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind, groups
 from k2conn.tools.drafting.leaves import spelled
 from k2conn.tools.drafting.mapping import DraftMapping
+from k2conn.tools.drafting.pings import answers
 from k2conn.tools.drafting.recording import DraftFrame, messages
 from k2conn.tools.drafting.subscribing import NOTHING_SAID, DraftConversation, conversation
 from k2conn.tools.drafting.words import (
@@ -79,6 +80,8 @@ class Draft:
     listed: bool = False
     """Whether frames are lists of messages."""
     conversation: DraftConversation = NOTHING_SAID
+    answers: tuple[dict[str, Any], ...] = ()
+    """What answers the venue's own pings."""
 
     @property
     def capture(self) -> dict[str, Any] | None:
@@ -102,12 +105,14 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     seen = [name for one in streams for name in one.mapping.symbol.seen]
     rest = [group for group in found if group not in mapped]
     spelling = _spelling(request, seen)
-    others = _other_messages(rest, mapped)
+    pings = [group for group in rest if answers(group.frames)]
+    others = _other_messages([group for group in rest if group not in pings], mapped)
     acknowledgements = [frame for group in rest if _description(group) == ACKNOWLEDGEMENT for frame in group.frames]
     kinds = {one.name: one.mapping.record for one in streams}
     said = conversation(frames, acknowledgements, seen, kinds)
     return Draft(
-        request, len(received), tuple(streams), tuple(others), spelling, len(set(seen)), listed, said
+        request, len(received), tuple(streams), tuple(others), spelling, len(set(seen)), listed, said,
+        tuple(answers([frame for group in pings for frame in group.frames])),
     )
 
 

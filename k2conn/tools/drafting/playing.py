@@ -15,6 +15,7 @@ from k2conn import exactjson
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.envelope import Envelope
 from k2conn.plan import Connection, Plan
 from k2conn.tools.drafting.draft import Draft, DraftStream
 from k2conn.tools.drafting.guesses import Guess
@@ -49,6 +50,8 @@ class PlayedSample:
     mapped: int = 0
     conversation: int = 0
     unrecognised: int = 0
+    unreadable: int = 0
+    """Those that are no messages as the draft reads frames."""
     streams: dict[str, PlayedStream] = field(default_factory=dict)
     letters: dict[tuple[str, str, str], str] = field(default_factory=dict)
     """The first detail of each kind of dead letter, by stream, field and reason."""
@@ -64,6 +67,9 @@ class PlayedSample:
         yield (f"played on {_number(self.frames, 'different frame')} of its sample: {self.mapped} mapped, "
                f"{self.conversation} of the conversation, {self.unrecognised} unrecognised; "
                f"{_number(self.dead, 'dead letter')}")
+        if self.unreadable:
+            yield (f"  {_number(self.unreadable, 'frame')} cannot be read as JSON: `codec` says how frames become JSON "
+                   "({text: prefixed} for those of Socket.IO); what is not read is not drafted")
         for name, one in self.streams.items():
             left = f", {_number(one.left_out, 'item')} left out" if one.left_out else ""
             if name or one.dead:
@@ -93,6 +99,8 @@ def play(plan: Plan, sample: Sequence[DraftFrame]) -> PlayedSample:
             found.unknown.add(text)
         elif not envelopes and session.control > control:
             found.conversation += 1
+        elif envelopes and all(_is_no_message(one) for one in envelopes):
+            found.unreadable += 1
         else:
             found.mapped += 1
         for one in envelopes:
@@ -105,6 +113,10 @@ def play(plan: Plan, sample: Sequence[DraftFrame]) -> PlayedSample:
         if name in found.streams:
             found.streams[name].left_out = figures["filtered"]
     return found
+
+
+def _is_no_message(envelope: Envelope) -> bool:
+    return envelope.schema is None and exactjson.decode(envelope.value).get("reason") == "malformed-frame"
 
 
 def fresh(plan: Plan, state: ConnectorState, connection: Connection | None = None) -> FramePipeline:

@@ -13,7 +13,8 @@ from k2conn.tools.drafting.draft import ACKNOWLEDGEMENT, OTHER, Draft, DraftStre
 from k2conn.tools.drafting.guesses import Guess
 
 _PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
-_ADDRESS = re.compile(r"wss?://[A-Za-z0-9_./:?=&%+-]+\Z")
+HTTP = ("https://", "http://")
+_ADDRESS = re.compile(r"(?:wss?|https?)://[A-Za-z0-9_./:?=&%+-]+\Z")
 _RESERVED = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 _WIDTH = 116
 _SHOWN = 300
@@ -117,8 +118,11 @@ def _connection(draft: Draft) -> Iterator[str]:
     yield "connection:"
     url = draft.request.url
     yield f"  url: {url if _ADDRESS.match(url) else _text(url)}"
-    yield from _steps(draft)
-    yield from _heartbeat(draft)
+    if url.startswith(HTTP):
+        yield "  poll: 2s  # GAP: how often it may be asked; an answer that goes on has no `poll`, but `framing`"
+    else:
+        yield from _steps(draft)
+        yield from _heartbeat(draft)
     yield "  # GAP: the venue's limits, such as: limits: {connect: 300 per 5m, send: 5 per 1s, lifetime: 24h}"
     if draft.listed:
         yield '  each: "@"  # frames are lists of messages'
@@ -170,6 +174,9 @@ def _steps(draft: Draft) -> Iterator[str]:
 
 
 def _heartbeat(draft: Draft) -> Iterator[str]:
+    if draft.answers:
+        yield "  # guess: the venue's own ping, answered in its words; GAP: whether that is what it waits for"
+        yield f"  answer: {flow(draft.answers)}"
     yield "  # GAP: heartbeat, such as: heartbeat: {every: 20s, send: {method: ping}, answer: {method: pong}}"
     for frame in draft.conversation.pings:
         yield from _comment("  ", f"sent in the sample: {frame.text[:160]}")
@@ -244,7 +251,9 @@ def _frame(text: str) -> str:
 
 
 def _gaps(draft: Draft) -> Iterator[str]:
-    steps = ("steps: whether they are all, how many symbols a frame may name, and how the venue refuses"
+    steps = ("url: how it names a symbol ({$symbols}, or {$symbol} with `per: symbol`), and what it begins with"
+             if draft.request.url.startswith(HTTP)
+             else "steps: whether they are all, how many symbols a frame may name, and how the venue refuses"
              if draft.conversation.steps
              else "steps: the frame that subscribes, how many symbols it may name, and the answer (`expect`)")
     gaps = [steps,

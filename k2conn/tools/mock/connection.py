@@ -76,7 +76,7 @@ class MockConnection:
     @property
     def welcome(self) -> list[Json]:
         """The first messages of a connection, sent without a request."""
-        return self._learned.welcome[:1] or self._replies.unsolicited()
+        return self._replies.unasked(None) or self._learned.welcome[:1]
 
     @property
     def before(self) -> list[Json]:
@@ -113,7 +113,8 @@ class MockConnection:
                 and (made or not request.wanted)):
             self._warn(f"step '{step.name}' is not acknowledged: no test of {self.plan.name} shows how")
         subscribed = self.recognizer.instruments(made)
-        return MockResponse(request, [] if faults.silent else [*replies, *accepted], subscribed, [])
+        unasked = self._replies.unasked(step) if step is not None and (made or not request.wanted) else []
+        return MockResponse(request, [] if faults.silent else [*replies, *accepted, *unasked], subscribed, [])
 
     # -- data
 
@@ -134,6 +135,8 @@ class MockConnection:
 
     def _unusable(self, stream: str) -> str:
         """Why the frames of a stream that the tests show are not used; empty where they show none."""
+        if self.plan.stream(stream).also:
+            return ": the mock plays no message that is two streams' (`also`)"
         shown = any(one.stream == stream for one in self._learned.data)
         return ": in each that the tests show, an item makes no record, because it is dropped or lacks something" \
             if shown and stream not in self.streams else ""

@@ -17,7 +17,7 @@ from k2conn.tools.mock.field_detection import BEGIN, IDENTITY, PRICE, TIME, Dete
 from k2conn.tools.mock.learned_replies import DataFrame
 from k2conn.tools.mock.number_formats import exact, tick
 from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols, topic_of
-from k2conn.tools.mock.symbol_substitution import Place, leaves, renamed, substitute
+from k2conn.tools.mock.symbol_substitution import Place, identity, leaves, renamed, substitute
 from k2conn.tools.mock.time_formats import Write, layout, near
 
 
@@ -177,14 +177,14 @@ def _id_places(rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> li
 def _clocks(frame: Json, rows: Sequence[ItemValues], parts: Sequence[DetectedField]) -> list[tuple[Place, Write, int]]:
     """The times of the items, and other times near them, which keep their distance to the event."""
     found: list[tuple[Place, Write, int]] = []
-    taken = {(id(part.place[0]), part.place[1]) for part in parts}
+    taken = {identity(part.place) for part in parts}
     event = next((row.event_us for row in rows if row.event_us), None)
     for part in parts:
         own = rows[part.row].event_us
         if part.role == TIME and own and (write := layout(_value(part.place), own)):
             found.append((part.place, write, 0))
     for place in leaves(frame) if event else ():
-        if (id(place[0]), place[1]) not in taken and (other := near(_value(place), event or 0)):
+        if identity(place) not in taken and (other := near(_value(place), event or 0)):
             found.append((place, other[0], other[1] - (event or 0)))
     return found
 

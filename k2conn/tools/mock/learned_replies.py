@@ -52,6 +52,9 @@ class LearnedReplies:
     pings: list[Json] = field(default_factory=list)
     errors: list[Json] = field(default_factory=list)
     welcome: list[Json] = field(default_factory=list)
+    """Messages that came before the first request, and that no step waits for."""
+    unasked: dict[int, Json] = field(default_factory=dict)
+    """What steps wait for that send nothing, by the number of the step."""
     before: list[Json] = field(default_factory=list)
     """The answers of one test to the HTTP calls made before connecting."""
     data: list[DataFrame] = field(default_factory=list)
@@ -158,8 +161,18 @@ class _Learner:
         elif kind == NOTICE:
             if not self.connection.notices[at].reconnect:
                 self.learned.errors.append(message)
+        elif (waiting := self._waiting(message)) is not None:
+            self.learned.unasked[waiting] = message
         elif has_requests and not self.requests and kind != UNKNOWN:
             self.learned.welcome.append(message)
+
+    def _waiting(self, message: Json) -> int | None:
+        """The step that sends nothing and waits for the message; None where it is known what that waits for."""
+        for at, step in enumerate(self.connection.steps):
+            accepted = step.expect.accepted if step.send is None and step.expect is not None else None
+            if accepted is not None and at not in self.learned.unasked and accepted.condition(message, self.scope):
+                return at
+        return None
 
     def _answers(self, message: Json) -> bool:
         """Adds the message to the replies of the request that it names, else of the oldest one without an answer."""

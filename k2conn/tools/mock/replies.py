@@ -43,11 +43,19 @@ class Replies:
         ]
         return [self._with_channel_id(message, one) for message, one in made if message is not None]
 
-    def unsolicited(self) -> list[Json]:
-        """The message that a step without a frame of its own waits for."""
-        made = [_built(step.expect.accepted) for step in self.connection.steps
-                if step.send is None and step.expect is not None and step.expect.accepted is not None]
-        return made[:1]
+    def unasked(self, after: Step | None) -> list[Json]:
+        """What the steps wait for that follow a step and send nothing themselves; after none: the first ones."""
+        steps = self.connection.steps
+        first = next((at + 1 for at, step in enumerate(steps) if step is after), 0)
+        found = []
+        for at, step in enumerate(steps[first:], first):
+            if step.send is not None:
+                break
+            if at in self.learned.unasked:
+                found.append(deepcopy(self.learned.unasked[at]))
+            elif step.expect is not None and step.expect.accepted is not None:
+                found.append(_built(step.expect.accepted))
+        return found
 
     def refuse(self, request: RecognizedRequest, wanted: Sequence[RequestedSubscription]) -> tuple[list[Json], bool]:
         """The refusals of a request; and whether they name single symbols, so that the others are accepted."""

@@ -218,6 +218,8 @@ def _matched(shape: FrameShape, value: Json) -> MatchCapture | None:
 
 
 def _matched_frame(shape: FrameShape, frame: str, value: Json) -> MatchCapture | None:
-    """What a frame has of a shape: a bare number or word is also the text that it is."""
+    """What a frame has of a shape. A frame that is JSON is also the text that it is: a template may be a text, with
+    numbers in the place of names.
+    """
     found = _matched(shape, value)
-    return _matched(shape, frame) if found is None and not isinstance(value, (dict, list, str)) else found
+    return _matched(shape, frame) if found is None and not isinstance(value, str) else found

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from k2conn import exactjson
 from k2conn.plan import Getter, Json
 from k2conn.scope import Scope
 from k2conn.tools.mock.number_formats import is_number
@@ -15,6 +16,8 @@ Place = tuple[Any, Any]
 """A container and the key or index of a leaf in it."""
 _SHORT = 6
 """From this length on a symbol is also replaced inside longer words."""
+_SHORT_NUMBER = 4
+"""From this length on a symbol of digits is also replaced where it is a number."""
 
 
 def substitute(frame: Json, old: RequestedSubscription, new: RequestedSubscription) -> Json:
@@ -25,6 +28,38 @@ def substitute(frame: Json, old: RequestedSubscription, new: RequestedSubscripti
     return _copy(frame, old.topic, new.topic, swap)
 
 
+class JsonWithin:
+    """The container of values that stand in JSON text within a frame. The text is read and written anew each time.
+    """
+
+    def __init__(self, container: Any, key: Any, path: tuple[Any, ...]) -> None:
+        self._container, self._key, self._path = container, key, path
+
+    def __getitem__(self, key: Any) -> Json:
+        return self._inner(exactjson.decode(self._container[self._key]))[key]
+
+    def __setitem__(self, key: Any, value: Json) -> None:
+        whole = exactjson.decode(self._container[self._key])
+        self._inner(whole)[key] = value
+        self._container[self._key] = exactjson.encode(whole).decode()
+
+    def _inner(self, whole: Json) -> Any:
+        for step in self._path:
+            whole = whole[step]
+        return whole
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What is the same for the containers of the same values."""
+        return (id(self._container), self._key, *self._path)
+
+
+def identity(place: Place) -> tuple[Any, ...]:
+    """What is the same for places of the same leaf."""
+    container, key = place
+    return (container.identity if isinstance(container, JsonWithin) else id(container), key)
+
+
 def _copy(value: Json, old: Json, new: Json, swap: Callable[[str], str]) -> Json:
     if old is not None and value == old:
         return _plain_copy(new)
@@ -32,6 +67,8 @@ def _copy(value: Json, old: Json, new: Json, swap: Callable[[str], str]) -> Json
         return {swap(key): _copy(one, old, new, swap) for key, one in value.items()}
     if isinstance(value, list):
         return [_copy(one, old, new, swap) for one in value]
+    if type(value) is int and len(digits := str(value)) >= _SHORT_NUMBER and (swapped := swap(digits)) != digits:
+        return int(swapped) if swapped.isdecimal() else value
     return swap(value) if isinstance(value, str) else value
 
 
@@ -52,7 +89,7 @@ def symbol_swap(old: RequestedSubscription, new: RequestedSubscription) -> Calla
 
 
 def leaves(value: Json, container: Any = None, key: Any = None) -> Iterator[Place]:
-    """All leaves of a value that is inside a list or an object, in their order."""
+    """All leaves of a value that is inside a list or an object, in their order; also those in JSON text within it."""
     if isinstance(value, dict):
         for name, one in value.items():
             yield from leaves(one, value, name)
@@ -60,7 +97,29 @@ def leaves(value: Json, container: Any = None, key: Any = None) -> Iterator[Plac
         for at, one in enumerate(value):
             yield from leaves(one, value, at)
     elif container is not None:
-        yield container, key
+        inner = _written_out(value)
+        if inner is None:
+            yield container, key
+        for *path, last in _paths(inner):
+            yield JsonWithin(container, key, tuple(path)), last
+
+
+def _written_out(value: Json) -> Json:
+    """The list or object that a text is, as JSON; None for any other value."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return None
+    try:
+        inner = exactjson.decode(value)
+    except exactjson.JsonError:
+        return None
+    return inner if isinstance(inner, (dict, list)) and inner else None
+
+
+def _paths(value: Json) -> Iterator[tuple[Any, ...]]:
+    """The keys and indices that lead to the leaves."""
+    if isinstance(value, (dict, list)):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from ((key, *rest) for rest in _paths(one)) if isinstance(one, (dict, list)) else [(key,)]
 
 
 def moves(frame: Json, read: Getter, place: Place) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
-from k2conn.compiler.converters.decimals import decimals
+from k2conn.compiler.converters.decimals import Overflow, decimals, quotients, rounded
 from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, ungrouped
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.errors import RecordError
@@ -92,10 +93,60 @@ def test_a_scale_that_changes() -> None:
         ("{from: p, scale: tick, magnitude: true}", (), {"tick": 2, "p": -3}, "6"),
         ("{from: p, scale: tick, thousands: ','}", (), {"tick": 2, "p": "1,500"}, "3000"),
         ("{from: p, scale: tick, on_overflow: round}", (), {"tick": "1e-9", "p": 15}, "0.00000002"),
+        ("{from: p, scale: {divide_by: base}}", (), {"base": "0.1", "p": "5232.00"}, "52320"),
+        ("{from: p, scale: {divide_by: base}}", (), {"base": "69.00000000", "p": "113.6499000000000000"}, "1.6471"),
+        ("{from: p, scale: {divide_by: base}}", (), {"base": 3, "p": 1}, "price overflow: more than 8 decimals"),
+        ("{from: p, scale: {divide_by: base}, magnitude: true}", (), {"base": 2, "p": -1}, "0.5"),
+        ("{from: p, scale: {divide_by: base}, thousands: ','}", (), {"base": 2, "p": "1,501"}, "750.5"),
+        ("{from: p, scale: {divide_by: base}, absent: 7}", (), {"base": 2, "p": None}, "7"),
+        ("{from: p, scale: {divide_by: base}, on_overflow: round}", (), {"base": 3, "p": 2}, "0.66666667"),
+        ("{from: p, scale: {divide_by: base}, on_overflow: round}", (), {"base": 8, "p": "1e-7"}, "0.00000001"),
+        ("{from: p, scale: {exponent: e}}", (), {"e": -8, "p": "184136023127"}, "1841.36023127"),
+        ("{from: p, scale: {exponent: e}}", (), {"e": 2, "p": 5}, "500"),
+        ("{from: p, scale: {exponent: e}}", (), {"e": "0", "p": 5}, "5"),
     ],
 )
 def test_a_scale_beside_the_number(scale: str, frames: tuple[str, ...], item: dict[str, Any], expected: str) -> None:
     assert price(venue(scale), *frames, **item) == expected
+
+
+@pytest.mark.parametrize(
+    ("scale", "item", "expected"),
+    [
+        ("{divide_by: by}", {"by": 0}, "price bad-number: the scale 0 is not between"),
+        ("{divide_by: by}", {"by": -2}, "price bad-number: the scale -2 is not between"),
+        ("{divide_by: by}", {"by": 2, "p": -1}, "price bad-number: the number is negative"),
+        ("{divide_by: by}", {}, "price bad-number: the number's scale is missing"),
+        ("{exponent: e}", {"e": -31}, "price bad-number: -31 is no power of ten from -30 to 30"),
+        ("{exponent: e}", {"e": "0.5"}, "price bad-number: 0.5 is no power of ten"),
+    ],
+)
+def test_a_scale_that_is_none(scale: str, item: dict[str, Any], expected: str) -> None:
+    assert price(venue(f"{{from: p, scale: {scale}}}"), **{"p": 5, **item}).startswith(expected)
+
+
+def test_a_rounded_quotient_keeps_both_of_its_numbers() -> None:
+    pipeline = venue("{from: p, scale: {divide_by: base}, on_overflow: round}")
+    envelope = pipeline.receive([trades(trade(1, p="100.00", base="3"))], 0.0, 1)[0][0]
+    assert envelope.schema is not None
+    record = envelope.schema.decode_plain(envelope.value)
+    assert str(record["price"]) == "33.33333333"
+    assert record["vendor_data"]["price_exact"] == "100.00/3"
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**9), st.integers(-8, 8))
+def test_a_quotient_is_rounded_once(number: int, divisor: int, exponent: int) -> None:
+    """As fractions, which know no precision, round it."""
+    value = Decimal(number).scaleb(exponent)
+    whole, rest = divmod(Fraction(value) * 10**8, Fraction(divisor))
+    convert = quotients(8, 38, Decimal(divisor))
+    if rest == 0:
+        assert convert(value) == whole
+        return
+    with pytest.raises(Overflow) as error:
+        convert(value)
+    expected = whole + (rest * 2 > divisor or (rest * 2 == divisor and whole % 2 == 1))
+    assert rounded(error.value.exact, 8, 38) == expected
 
 
 def test_a_scale_in_the_symbols_name() -> None:
@@ -123,8 +174,10 @@ def test_a_scale_that_is_no_value() -> None:
 @pytest.mark.parametrize(
     ("scale", "told_of"),
     [
-        ("{look_up: $state.of}", "a scale is `from` (what to multiply by) or `digits`"),
-        ("{from: s, digits: s}", "a scale is `from` (what to multiply by) or `digits`"),
+        ("{look_up: $state.of}", "a scale is one of `from` (what to multiply by), `divide_by`, `digits`"),
+        ("{from: s, digits: s}", "a scale is one of `from` (what to multiply by), `divide_by`, `digits`"),
+        ("{divide_by: s, exponent: s}", "a scale is one of `from` (what to multiply by), `divide_by`, `digits`"),
+        ("{divide_by: 's ='}", "cannot be read at character"),
         ("{from: s, look_up: $state.nobody}", "nothing captures $state.nobody"),
         ("{from: s, look_up: $table.nobody}", "there is no table 'nobody'"),
         ("'s ='", "cannot be read at character"),

@@ -25,6 +25,7 @@ DATED = "timestamp: {from: t, unit: iso8601, zone: UTC, date: {from: day}, absen
 CHANGES: dict[str, dict[str, str]] = {
     "captured scale": {"price: p": "price: {from: p, scale: {digits: s, look_up: $state.digits_of}}"},
     "scale beside": {"price: p": "price: {from: p, scale: tick, on_overflow: round}"},
+    "divided": {"price: p": "price: {from: p, scale: {divide_by: tick}, on_overflow: round}"},
     "groups": {"quantity: q": 'quantity: {from: q, thousands: ","}'},
     "time of day": {"timestamp: {from: t, unit: ms}": TIME},
     "dated": {"timestamp: {from: t, unit: ms}": DATED},

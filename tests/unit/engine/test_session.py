@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from k2conn.compiler.compiler import check_text
 from k2conn.engine.conversation.session import Send
-from tests.support.plans import STREAMS, SUBSCRIBE, Script, plan_of, trade, trades
+from tests.paths import ROOT
+from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, Script, plan_of, trade, trades
 
 BTC, ETH = "BTC-USD", "ETH-USD"
 BOTH = [BTC, ETH]
@@ -321,6 +323,39 @@ def test_the_period_may_be_learnt() -> None:
     on.open()
     assert on.wait(17.9) == []
     assert on.wait(0.2) == [{"op": "ping"}]
+
+
+WELCOMED = """  capture: [{when: {e: hello}, into: ms, value: interval}]
+  heartbeat: {every: "{$state.ms} ms", send: {op: ping}, answer: {op: pong}, within: 5s}
+"""
+
+
+def test_a_period_that_a_welcome_says_counts_from_the_welcome() -> None:
+    on = script(WELCOMED)
+    on.open()
+    assert on.wait(20) == []
+    assert on.hear({"e": "hello", "interval": 18000}) == []
+    assert on.wait(17.9) == []
+    assert on.wait(0.2) == [{"op": "ping"}]
+    on.hear({"op": "pong"})
+    on.hear({"e": "hello", "interval": 1000})
+    assert on.wait(17.7) == []
+    assert on.closed is None
+
+
+def test_a_welcome_that_says_no_period_ends_the_connection() -> None:
+    on = script(WELCOMED)
+    on.open()
+    on.hear({"e": "hello", "interval": "soon"})
+    assert on.closed is not None
+    assert on.closed.cause == "settings"
+
+
+def test_a_websocket_ping_cannot_wait_for_its_period() -> None:
+    rest = WELCOMED.replace("send: {op: ping}, answer: {op: pong}, ", "")
+    _, problems = check_text("venue.yaml", HEAD + connection(rest) + STREAMS, ROOT)
+    assert [problem.code for problem in problems] == ["unknown-state"]
+    assert "WebSocket ping's period is known before" in problems[0].text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
 from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
+from k2conn.tools.drafting.writing import flow
 from tests.support.drafts import corpus_files, score
 
 DATA = Path(__file__).parent / "data" / "new"
@@ -183,7 +184,7 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "text"), [
-    ({"name": "Venue"}, "no connector name"), ({"url": "https://x"}, "WebSocket address"),
+    ({"name": "Venue"}, "no connector name"), ({"url": "tcp://x:1"}, "an address such as wss://host/path or https://"),
     ({"asset_class": "bonds"}, "asset-class"), ({"docs": "http://x"}, "https://"),
     ({"exchange": "low"}, "no exchange code"), ({"sample": "/nowhere"}, "No such file"),
 ])
@@ -269,6 +270,47 @@ def test_the_report_says_what_was_played(capsys: pytest.CaptureFixture[str]) -> 
     assert run(NewOptions(**SAID)) == 0  # type: ignore[arg-type]
     assert "played on 4 different frames of its sample: 1 mapped, 2 of the conversation, 1 unrecognised" in (
         capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("ping", "when", "answer"),
+    [
+        ('{"ping":"a13a939c","action":"ping"}', {"action": "ping"}, {"pong": "$message.ping", "action": "pong"}),
+        ('{"ping":1767323045678}', {"ping": "$present"}, {"pong": "$message.ping"}),
+        ('{"op":"ping","args":["1767323045678"]}', {"op": "ping"}, {"op": "pong", "args": "$message.args"}),
+        ('{"Event":"PING","id":7}', {"Event": "PING"}, {"Event": "PONG", "id": "$message.id"}),
+        ("ping", {"@": "ping"}, "pong"),
+        ('{"op":"pong"}', None, None), ('{"type":"heartbeat"}', None, None), ('{"shopping":1}', None, None),
+    ],
+)
+def test_the_venues_pings_are_answered_in_their_own_words(ping: str, when: Any, answer: Any) -> None:
+    text, played = tried_of(trade(), trade(id=77002), ping)
+    plan, _ = check_text("venue.yaml", text, Path())
+    assert plan is not None
+    found = [(one.when, one.send) for one in plan.connections[0].answer]
+    assert len(found) == (when is not None)
+    if when is None:
+        return
+    assert f"answer: [{flow({'when': when, 'send': answer})}]" in text
+    assert played.unrecognised == 0
+
+
+def test_an_address_that_is_asked_again_and_again() -> None:
+    sample = list(frames([b'[{"symbol":"BTC-USD","price":"1.5","size":"2","side":"buy","id":7,"ts":1700000000123}]'
+], None))
+    text, problems, played = tried(draft(ASKED._replace(url="https://api.example.com/trades?n=5"), sample), sample)
+    assert problems == []
+    assert "  url: https://api.example.com/trades?n=5\n  poll: 2s  # GAP" in text
+    assert "heartbeat, such as" not in text
+    assert "# 1. url: how it names a symbol" in text
+    assert played is not None
+    assert played.streams["trade"].records == 1
+
+
+def test_frames_that_are_no_json_are_said_to_be_unread() -> None:
+    _, played = tried_of(trade(), '42["trade",{"price":"1.5"}]')
+    assert (played.frames, played.mapped, played.unreadable) == (2, 1, 1)
+    assert any("1 frame cannot be read as JSON: `codec` says how" in line for line in played.lines())
 
 
 # -- recordings with a time, a direction, lists of messages
