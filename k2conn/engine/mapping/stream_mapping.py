@@ -61,6 +61,8 @@ class StreamMapping:
         self._states = stream.states
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
+        self._may_turn = stream.order == "newest-first" or stream.other_order_when is not None
+        """Whether the items of a message may have to be taken from the last one on."""
         self._find_symbol = _finder(stream.symbol)
         self._quick = stream.carry is None and not fetched and self.contexts.native_mappers.possible
         """Whether the rules of the stream allow the loop in `_map_fast` for items that are no snapshot."""
@@ -110,18 +112,20 @@ class StreamMapping:
             return None
         do: Callable[[Any], None]
         if fast and type(items) is list and len(items) <= AT_ONCE:
-            self._map_fast(frame, scope, out, items[::-1] if stream.newest_first(message, scope) else items)
+            turned = len(items) > 1 and self._may_turn and stream.newest_first(message, scope)
+            self._map_fast(frame, scope, out, items[::-1] if turned else items)
+            return None
+        if type(items) is dict and not stream.each_key:
+            self._map_fast(frame, scope, out, (items,)) if fast else self._item(items, frame, scope, out, snapshot)
             return None
         do = partial(self._map_fast, frame, scope, out) if fast else partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
-            if stream.newest_first(message, scope):
+            if self._may_turn and stream.newest_first(message, scope):
                 items = items[::-1]
             if stream.first_batch != "keep":
                 do = partial(self._first_batch, frame, scope, out, snapshot, set())
-        elif type(items) is dict and stream.each_key:
-            items, do = list(items.items()), partial(self._keyed_items, scope, do)
         elif type(items) is dict:
-            items = (items,)
+            items, do = list(items.items()), partial(self._keyed_items, scope, do)
         elif items is not None:
             wrong = RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object")
             self._add_dead_letter(wrong, None, frame, scope, out)
