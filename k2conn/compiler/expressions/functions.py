@@ -129,12 +129,6 @@ def _quick_join(separator: Any, array: Any) -> Any:
         return _OTHERWISE
 
 
-def _quick_to_string(arg: Any) -> Any:
-    if type(arg) is str:
-        return arg
-    return str(arg) if type(arg) is int and -_SHORT < arg < _SHORT else _functions._func_to_string(arg)
-
-
 def _quick_to_number(arg: Any) -> Any:
     if type(arg) is str and len(arg) <= _DIGITS and arg.isdecimal() and arg.isascii():
         return int(arg)
@@ -148,7 +142,7 @@ def _quick_not_null(*arguments: Any) -> Any:
 _QUICK: dict[str, Callable[..., Any]] = {
     "type": _quick_type, "length": _quick_length, "reverse": _quick_reverse, "not_null": _quick_not_null,
     "join": _quick_join,
-    "to_string": _quick_to_string, "to_number": _quick_to_number,
+    "to_string": lambda arg: _functions._func_to_string(arg), "to_number": _quick_to_number,
 }
 """The functions that streams call for every message, without the table of what their arguments may be."""
 _functions: ExactFunctions = ExactFunctions()
@@ -176,6 +170,16 @@ def caller(name: str, arguments: Sequence[Getter], lenient: bool) -> Getter:
     quick = _QUICK.get(name)
     if quick is None:
         return lambda value, scope: call(name, [given(value, scope) for given in arguments], lenient)
+    if name == "to_string":
+        (shown,) = arguments
+
+        def to_string(value: Any, scope: Scope) -> Any:
+            said = shown(value, scope)
+            if type(said) is str:
+                return said
+            return str(said) if type(said) is int and -_SHORT < said < _SHORT else call(name, [said], lenient)
+
+        return to_string
     if len(arguments) == 1:
         (only,) = arguments
 
