@@ -236,7 +236,7 @@ class StreamMapping:
         received_at, drop_when = scope.received_at, self._drop_when
         plain = window.replica is None and window.size > 0
         for item in items:
-            made = context = None
+            made = context = dropped = None
             try:
                 native = find_symbol(item, scope)
                 if type(native) is int:
@@ -248,12 +248,13 @@ class StreamMapping:
                         fast = self.contexts.prepare(context)
                     if fast is not None:
                         scope.symbol = context.resolved
-                        if drop_when is None or not drop_when(item, scope):
+                        dropped = False if drop_when is None else bool(drop_when(item, scope))
+                        if not dropped:
                             made = fast(item, scope)
             except RecordError:
                 pass  # `_item` meets it again, and says it
             if context is None or made is None:
-                self._item(item, frame, scope, out, False, context is not None)
+                self._item(item, frame, scope, out, False, context is not None, dropped)
                 continue
             identity, event, price, envelope, content = made
             account = context.account
@@ -316,10 +317,12 @@ class StreamMapping:
         context.numbers = gaps.numbers(context.symbol) if self._number_key is not None else None
 
     def _item(
-        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
+        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False,
+        dropped: bool | None = None,
     ) -> None:
-        """Maps any item; ``tried``: the native mapper has already returned None for it."""
-        stream = self.stream
+        """Maps any item. ``tried``: the native mapper has already returned None for it; ``dropped``: whether it is one
+        that `drop_when` drops, where that was asked.
+        """
         context: SymbolContext | None = None
         try:
             context = self._known(item, scope) or self._context(item, scope)
@@ -327,7 +330,9 @@ class StreamMapping:
             if scope.heard is not None:
                 scope.heard.add(context.resolved.native)
             account = context.account
-            if stream.drop_when is not None and stream.drop_when.condition(item, scope):
+            if dropped is None:
+                dropped = self._drop_when is not None and bool(self._drop_when(item, scope))
+            if dropped:
                 account.filtered += 1
                 if self.gaps is not None and self._is_over(item, scope):
                     self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record

@@ -6,18 +6,22 @@ import uuid
 from typing import Any
 
 import pytest
-from google.protobuf import json_format
+from google.protobuf import descriptor_pb2, json_format
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.binary.plain_messages import plain_reader
+from k2conn.codecs import protobuf
+from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import encoder
-from k2conn.codecs.protobuf import message_class
+from k2conn.codecs.protobuf import MOST, message_class
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.errors import RecordError
+from k2conn.plan import FrameEncoding
 from tests.paths import ROOT
 from tests.support.shipped import load
 
@@ -105,6 +109,82 @@ def test_a_descriptor_is_what_its_proto_file_says(name: str) -> None:
         elif words == ["}"] and numbers:
             found = {field.name: field.number for field in kind.DESCRIPTOR.fields}
             assert {key: found.get(key) for key in numbers} == numbers
+
+
+def book() -> FrameEncoding:
+    """Frames of `v.Book`: parts in parts, numbers in both ways of packing, texts by name."""
+    found = descriptor_pb2.FileDescriptorSet()
+    file = found.file.add(name="v.proto", package="v", syntax="proto3")
+    outer = file.message_type.add(name="Book")
+    outer.field.add(name="name", number=1, type=9, label=1)
+    outer.field.add(name="inner", number=2, type=11, label=3, type_name=".v.Book")
+    outer.field.add(name="ids", number=3, type=4, label=3)
+    outer.field.add(name="sizes", number=4, type=1, label=3)
+    entry = outer.nested_type.add(name="MoreEntry", options={"map_entry": True})
+    entry.field.add(name="key", number=1, type=9, label=1)
+    entry.field.add(name="value", number=2, type=9, label=1)
+    outer.field.add(name="more", number=5, type=11, label=3, type_name=".v.Book.MoreEntry")
+    return FrameEncoding(binary=("protobuf",), settings={"descriptor": found.SerializeToString(), "message": "v.Book"})
+
+
+def within(count: int, part: bytes) -> bytes:
+    return _text(2, part * count)
+
+
+FLOODS = {
+    "empty parts": lambda count: _text(2, b"") * count,
+    "empty parts within a part": lambda count: within(count - 1, _text(2, b"")),
+    "packed varints": lambda count: _text(3, b"\x01" * (count - 1)),
+    "packed numbers of eight bytes": lambda count: _text(4, bytes(8 * (count - 1))),
+    "numbers that are not packed": lambda count: _number(3, 300) * count,
+    "texts by name": lambda count: _text(5, b"") * count,
+    "fields that nobody knows": lambda count: _number(99, 1) * count,
+    "groups that nobody knows": lambda count: b"\x5b\x5c" * ((count - 1) // 2) + _text(1, "x" * MOST),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_a_frame_of_more_values_than_there_may_be_is_refused_before_they_are_made(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = decoder(book())
+    assert decode(FLOODS[kind](MOST)) is not None
+
+    class Unread:
+        """A message that must not be read."""
+
+        DESCRIPTOR = message_class(book().settings["descriptor"], "v.Book").DESCRIPTOR  # type: ignore[arg-type]
+        FromString = staticmethod(pytest.fail)
+
+    monkeypatch.setattr(protobuf, "_message", lambda settings: Unread)
+    with pytest.raises(RecordError) as caught:
+        decoder(book())(FLOODS[kind](MOST + 2))
+    assert caught.value.reason == "frame-too-large"
+
+
+@pytest.mark.parametrize("broken", [
+    _text(1, "x" * MOST) + b"\x0a\xff\xff\xff\xff\x07", _text(1, "x" * MOST) + b"\xff" * 20, b"\x0f" + bytes(MOST),
+    _text(1, "x" * MOST) + b"\x5c", within(MOST // 2, b"\x0a\x05"), _text(1, "x" * MOST) + b"\x80",
+    _text(1, "x" * MOST) + (b"\x5b" * 5000),
+])
+def test_a_long_frame_that_is_broken_is_malformed(broken: bytes) -> None:
+    with pytest.raises(RecordError) as caught:
+        decoder(book())(broken)
+    assert caught.value.reason == "malformed-frame"
+
+
+PIECES = ((_text(1, "ab"), 1), (_text(2, b""), 1), (within(3, _text(2, _text(3, b"\1\2"))), 13),
+          (_text(3, b"\1\2\3"), 4), (_text(4, bytes(16)), 3), (_number(3, 300), 1), (_text(5, _text(1, "k")), 2),
+          (_number(77, 1), 1))
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12))
+def test_values_are_counted_where_the_library_would_make_them(pieces: list[tuple[bytes, int]]) -> None:
+    frame, count = b"".join(piece for piece, _ in pieces), sum(values for _, values in pieces)
+    kind = message_class(book().settings["descriptor"], "v.Book")  # type: ignore[arg-type]
+    wire = protobuf._WireCount(kind)
+    assert not wire.beyond(frame, count)
+    assert not count or wire.beyond(frame, count - 1)
 
 
 # -- messages of plain fields, read without the library's printer
