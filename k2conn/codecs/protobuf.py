@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
 from k2conn.binary import floating
+from k2conn.binary.plain_messages import plain_reader
 from k2conn.codecs.component import MessageFormat, Setting, Settings
 from k2conn.errors import RecordError
 from k2conn.plan import Json
@@ -45,7 +46,7 @@ class Protobuf(MessageFormat):
         from google.protobuf.message import DecodeError
 
         kind = _message(settings)
-        inexact, wire = _has_floats(kind.DESCRIPTOR, set()), _WireCount(kind)
+        inexact, wire, plain = _has_floats(kind.DESCRIPTOR, set()), _WireCount(kind), plain_reader(kind.DESCRIPTOR)
 
         def decode(data: bytes) -> Json:
             try:
@@ -54,6 +55,8 @@ class Protobuf(MessageFormat):
                 found = kind.FromString(data)
             except DecodeError as error:
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
+            if plain is not None:
+                return plain(found)
             try:
                 message = json_format.MessageToDict(found, preserving_proto_field_name=True)
                 return _exact(message) if inexact else message

@@ -71,7 +71,7 @@ class NestedItems:
         try:
             found = self._found(depth, outer)
         except RecordError as error:
-            yield outer._replace(error=error.at("each", self._stream.levels[depth].text, error.value))
+            yield outer._replace(error=error.at("each", self._stream.levels[depth].text, error.value), found=True)
             return
         self._left.append(len(found))
         last, around = depth == len(self._stream.inner), (*outer.around, outer.item)
@@ -81,11 +81,11 @@ class NestedItems:
             self._seen += 1
             self._left[depth] -= 1
             keys = outer.keys if key is None else (*outer.keys, key)
-            one = NestedItem(value, keys, around)
             if last:
-                yield one
+                yield NestedItem(value, keys, around)
             else:
-                yield one._replace(found=False)
+                one = NestedItem(value, keys, around, None, False)
+                yield one
                 yield from self._level(depth + 1, one)
         if len(self._left) == depth + 1 and not self._left[depth]:
             self._left.pop()

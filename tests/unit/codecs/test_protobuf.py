@@ -6,11 +6,13 @@ import uuid
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2
+from google.protobuf import descriptor_pb2, json_format
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorSet
 from hypothesis import given
 from hypothesis import strategies as st
 
 from k2conn import exactjson
+from k2conn.binary.plain_messages import plain_reader
 from k2conn.codecs import protobuf
 from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import encoder
@@ -183,3 +185,66 @@ def test_values_are_counted_where_the_library_would_make_them(pieces: list[tuple
     wire = protobuf._WireCount(kind)
     assert not wire.beyond(frame, count)
     assert not count or wire.beyond(frame, count - 1)
+
+
+# -- messages of plain fields, read without the library's printer
+
+KINDS = {"i": "INT32", "u": "UINT32", "l": "INT64", "n": "UINT64", "z": "SINT64", "t": "STRING", "b": "BYTES",
+         "o": "BOOL", "e": "ENUM", "m": "MESSAGE", "d": "DOUBLE"}
+VALUES = {
+    "i": st.integers(-(2**31), 2**31 - 1), "u": st.integers(0, 2**32 - 1), "l": st.integers(-(2**63), 2**63 - 1),
+    "n": st.integers(0, 2**64 - 1), "z": st.integers(-(2**63), 2**63 - 1), "t": st.text(max_size=5),
+    "b": st.binary(max_size=5), "o": st.booleans(), "e": st.integers(0, 3),
+}
+PLAIN = "iulnztboe"
+
+
+def kind_of(letters: str, syntax: str = "proto3", **more: Any) -> Any:
+    """A message with a field, and a list, of each kind; ``m`` is itself."""
+    files = FileDescriptorSet()
+    file = files.file.add(name="x.proto", package="x", syntax=syntax)
+    enum = file.enum_type.add(name="E")
+    for number, name in enumerate(("NONE", "ONE", "TWO")):
+        enum.value.add(name=name, number=number)
+    message = file.message_type.add(name="M", **more)
+    for at, letter in enumerate(letters):
+        for name, label in ((letter, "OPTIONAL"), (letter * 2, "REPEATED")):
+            message.field.add(
+                name=name, number=2 * at + (1 if label == "OPTIONAL" else 2),
+                type=FieldDescriptorProto.Type.Value(f"TYPE_{KINDS[letter]}"),
+                label=FieldDescriptorProto.Label.Value(f"LABEL_{label}"),
+                type_name={"e": ".x.E", "m": ".x.M"}.get(letter),
+            )
+    return message_class(files.SerializeToString(), "x.M")
+
+
+ITEMS = st.recursive(
+    st.fixed_dictionaries({}, optional={
+        **VALUES, **{2 * letter: st.lists(values, max_size=3) for letter, values in VALUES.items()},
+    }),
+    lambda inner: st.fixed_dictionaries({}, optional={"t": VALUES["t"], "m": inner, "mm": st.lists(inner, max_size=2)}),
+    max_leaves=4,
+)
+
+
+@given(ITEMS)
+def test_plain_messages_are_what_the_library_prints(values: dict[str, Any]) -> None:
+    kind = kind_of(PLAIN + "m")
+    read = plain_reader(kind.DESCRIPTOR)
+    assert read is not None
+    message = kind.FromString(kind(**values).SerializeToString())
+    assert read(message) == json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+@pytest.mark.parametrize(("letters", "syntax", "plain"), [
+    (PLAIN, "proto3", True), ("m", "proto3", True), ("d", "proto3", False), ("md", "proto3", False),
+    ("e", "proto2", False), ("t", "proto2", True),
+])
+def test_what_is_left_to_the_library(letters: str, syntax: str, plain: bool) -> None:
+    assert (plain_reader(kind_of(letters, syntax).DESCRIPTOR) is not None) is plain
+
+
+def test_wellknown_types_are_left_to_the_library() -> None:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    assert plain_reader(Timestamp.DESCRIPTOR) is None
