@@ -24,9 +24,11 @@ demo: $(if $(filter storage query all,$(SECTION)),$(INSTALLED_LAKE),$(INSTALLED)
 demo-all: $(INSTALLED_LAKE) ## the same, and on: into a lake, asked by SQL, a chart of the prices
 	@$(BIN)/k2conn demo --section all
 
-# mypy needs one core; another one fetches the servers meanwhile. A fetch that fails is told by the tests, too.
+# mypy needs one core; another one fetches the servers meanwhile, and compiles the tests, which in a fresh checkout each of
+# the processes that run them would do by itself. What fails there is told by the tests, too.
 test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then every test, against a real Kafka broker and schema registry
-	@[ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch & \
+	@{ [ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch; \
+	  $(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1; } & \
 	  $(MAKE) --no-print-directory lint; judged=$$?; wait; exit $$judged
 	@$(BIN)/python -m pytest -n auto
 

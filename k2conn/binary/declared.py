@@ -175,10 +175,11 @@ class _Reader:
         if isinstance(said, str) and said in known:
             return said
         if isinstance(said, str):
-            self._wrong(place, f"the exponent '{said}' is no member before it")
+            self._wrong(place, f"the exponent '{said}' is no member before it in the same structure")
         else:
             words = "{by: MEMBER, of: {VALUE: EXPONENT}, else: EXPONENT}"
-            self._wrong(place, f"`exponent` is a whole number, a member before this one, or {words}")
+            where = "a whole number, a member before this one in the same structure"
+            self._wrong(place, f"`exponent` is {where}, or {words}")
         return None
 
     def _bits(self, place: str, said: Any, width: int) -> tuple[tuple[str, int, int], ...]:

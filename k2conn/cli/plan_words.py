@@ -101,6 +101,8 @@ def step_words(step: Step) -> Words:
             f"frames of at most {step.batch_bytes} bytes" if step.batch_bytes else "",
             f"{step.pause:g} s between frames" if step.pause else ""]
     yield f"step {step.name}", ", ".join(filter(None, said)) or "once"
+    if step.later_text:
+        yield "  later", step.later_text
     if step.undo_text:
         yield "  undo", step.undo_text
     if (renew := step.renew) is not None:

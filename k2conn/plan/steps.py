@@ -90,3 +90,6 @@ class Step:
     """Which symbols this step is for (a condition on {symbol, base, quote, record}); None for all."""
     renew: Renewal | None = None
     """How it is sent again; None: it is not."""
+    later: Template | None = None
+    """What every frame but the first one on a connection is; None: the same."""
+    later_text: str = ""

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -115,30 +115,43 @@ def test_sizes_are_bounded(serving: Serving) -> None:
 
 def test_who_does_not_ask_is_sent_away(serving: Serving) -> None:
     began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=60) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
         assert connection.recv(100) == b""
-    assert 5 < time.monotonic() - began < 16
+    assert time.monotonic() - began > 5
 
 
 def test_connections_are_bounded(folder: Path) -> None:
     with Serving(folder, K2_API_CONNECTIONS="5") as serving:
         held = [socket.create_connection(("127.0.0.1", serving.port)) for _ in range(5)]
-        time.sleep(0.3)
-        with pytest.raises((ConnectionError, http.client.HTTPException)):
-            serving.get("/health")
+        until(lambda: not answers(serving))
         for one in held:
             one.close()
-        time.sleep(0.3)
-        assert serving.get("/health").status == 200
+        until(lambda: answers(serving))
+
+
+def answers(serving: Serving) -> bool:
+    try:
+        return bool(serving.get("/health").status == 200)
+    except (ConnectionError, http.client.HTTPException):
+        return False
+
+
+def until(holds: Callable[[], bool], within: float = 60) -> None:
+    end = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_a_client_asks_so_often_and_no_more(folder: Path) -> None:
     with Serving(folder, K2_API_REQUESTS_PER_MINUTE="60") as serving:
-        answers = [serving.get("/v1/stats") for _ in range(70)]
-        assert [one.status for one in answers[:60]] == [200] * 60
-        assert answers[-1].status == 429
-        assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
+        assert [serving.get("/v1/stats").status for _ in range(60)] == [200] * 60
+        for _ in range(60):  # another one for each second that the sixty took
+            if (last := serving.get("/v1/stats")).status != 200:
+                break
+        assert last.status == 429
+        assert 1 <= int(last.headers["retry-after"]) <= 2
         time.sleep(1.1)
         assert serving.get("/v1/stats").status == 200
 

@@ -14,8 +14,9 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Json
 from tests.paths import ROOT
 
-UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitkub", "bitso", "btse", "coincheck", "polymarket"}
-"""Venues whose documentation has no form of errors; and files, which report none."""
+UNKNOWN = {"asx-quotes", "asx-trades", "bitbank", "bitkub", "bitso", "btse", "coincheck", "coindcx", "kalshi", "luno",
+           "polymarket", "pyth"}
+"""Venues whose documentation has no form of errors (or none on an open connection); and files, which report none."""
 
 _BINANCE: list[Json] = [
     {"error": {"code": 3, "msg": "Invalid JSON"}, "id": None}, {"code": 2, "msg": "Invalid request", "id": 9},
@@ -78,6 +79,7 @@ FORMS: dict[str, list[Json]] = {
     "independent-reserve": [{"Event": "Error", "Data": "Invalid channel", "Time": 1661145843028}],
     "indodax": [{"id": 99, "error": {"code": 108, "message": "method not found"}}],
     "korbit": [{"status": "fail", "message": "invalid_format"}],
+    "kite": [{"type": "error", "data": "Token is invalid"}],
     "kraken": [{"error": "Exceeded msg rate", "method": "subscribe", "success": False, "time_in": "x"},
                {"error": "Malformed request", "success": False},
                {"error": "Not subscribed", "method": "unsubscribe", "success": False, "req_id": 9}],
@@ -85,6 +87,8 @@ FORMS: dict[str, list[Json]] = {
     "kraken-v1": [{"event": "error", "errorMessage": "Malformed request"},
                   {"event": "subscriptionStatus", "status": "error", "errorMessage": "Not subscribed", "reqid": 99}],
     "kucoin": [{"id": "99", "type": "error", "code": 509, "data": "exceed max subscription count"}],
+    "lbank": [{"SERVER": "V2", "message": "Missing parameter ['kbar']", "status": "error",
+               "TS": "2024-01-16T08:09:43.314"}],
     "lighter": [{"error": {"code": 30005, "message": "Invalid Channel:  (marketId)"}}],
     "lseg": [{"ID": 9, "Type": "Error", "Text": "JSON Unexpected Value"}],
     "massive": [{"ev": "status", "status": "error", "message": "not authorized"},
@@ -92,12 +96,14 @@ FORMS: dict[str, list[Json]] = {
     "mercado-bitcoin": [{"type": "error", "message": "unknown message type"}],
     "mexc": [{"id": 0, "code": 1, "msg": "Not Subscribed successfully! [x]. Reason: Blocked!"}],
     "mexc-futures": [{"channel": "rs.error", "data": "Contract does not exist", "ts": 1}],
+    "ndax": [{"m": 5, "i": 99, "n": "SubscribeTrades", "o": '{"result":false,"errormsg":"Not Authorized"}'}],
     "oanda": [{"errorMessage": "Insufficient authorization to perform request."}],
     "okx": _OKX,
     "paradex": _JSON_RPC,
     "phemex": [{"error": {"code": 6001, "message": "invalid argument"}, "id": 99, "result": None}],
     "pionex": [{"type": "ERROR", "code": "PARAMETER_ERROR", "message": "bad json payload", "timestamp": 1790133880248}],
     "poloniex": [{"event": "error", "message": "Subscription failed (already subscribed)"}],
+    "tastytrade": [{"type": "ERROR", "channel": 1, "error": "BAD_ACTION", "message": "Unknown message type"}],
     "tiingo-iex": [{"messageType": "E", "response": {"code": 400, "message": "thresholdLevel not valid"}}],
     "toobit": [{"code": "-10001", "desc": "Invalid JSON!"}],
     "tradermade": ["User Key Used to many times"],

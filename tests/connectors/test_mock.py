@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -19,7 +20,7 @@ from websockets.typing import Subprotocol
 from k2conn import exactjson
 from k2conn.compiler.expressions.templates import compile_template
 from k2conn.engine.connector_state import ConnectorState
-from k2conn.engine.conversation.session import Action, Note, Send, SessionContext
+from k2conn.engine.conversation.session import Action, Note, Send, Session, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.sharding.shards import shards
 from k2conn.errors import SettingsError
@@ -31,6 +32,7 @@ from k2conn.scope import Scope
 from k2conn.tools.mock.connection import MockConnection
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
+from k2conn.tools.mock.frame_templates import encoded
 from k2conn.tools.mock.number_formats import count_to, counted, spelled, tick
 from k2conn.tools.mock.recordings import read_frames
 from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols
@@ -72,6 +74,10 @@ class Listener:
         session = pipeline.session
         for request, answer in zip(session.connection.before, before, strict=False):
             session.captured(request.capture, answer)
+        url = _asking(url, session)
+        if session.connection.transport == "http" and session.connection.poll is not None:
+            await self._ask(url, pipeline)
+            return
         if session.connection.transport == "http":
             await self._answer(url, pipeline)
             return
@@ -90,6 +96,21 @@ class Listener:
                 except ConnectionClosed:
                     return
                 await self._act(socket, self._heard(pipeline, [frame]))
+
+    async def _ask(self, url: str, pipeline: FramePipeline) -> None:
+        """The same, where frames are the answers to a question that is asked again and again: here, without waiting."""
+        session = pipeline.session
+        session.open(time.monotonic(), _wall())
+        while True:
+            answer, body = AnswerStream(Call("GET", url)), b""
+            try:
+                await answer.open()
+                while data := await answer.read():
+                    body += data
+            finally:
+                answer.close()
+            self._heard(pipeline, [body.decode()])
+            await asyncio.sleep(0.02)
 
     async def _answer(self, url: str, pipeline: FramePipeline) -> None:
         """The same, where the frames are an HTTP answer that goes on."""
@@ -128,6 +149,15 @@ class Listener:
     def of(self, stream: str, symbol: str | None = None) -> list[dict[str, Any]]:
         """The records of one stream."""
         return [one for name, one in self.records if name == stream and symbol in (None, one["symbol"])]
+
+
+def _asking(url: str, session: Session) -> str:
+    """The mock's address with what the connector's own asks for, as a run has it."""
+    connection = session.connection
+    if not connection.url_uses_topics and connection.transport != "http":
+        return url
+    parts = urlsplit(session.url(0, _wall()))
+    return url + parts.path + (f"?{parts.query}" if parts.query else "")
 
 
 @asynccontextmanager
@@ -301,7 +331,7 @@ def test_heartbeats_are_answered(name: str) -> None:
                 ping = next(action.frame for action in out if isinstance(action, Send))
                 replies = client.mock_connection.respond(ping, exchange.faults).replies
                 assert replies
-                reply = replies[0] if isinstance(replies[0], str) else exactjson.encode(replies[0]).decode()
+                reply = client.mock_connection.encode(encoded(replies[0]))
                 pipeline.receive([reply], time.monotonic(), _wall())
                 assert pipeline.session.control == control + 1
 

@@ -57,7 +57,7 @@ def expected(row: list[Any], plan: Plan) -> dict[str, str]:
 def read(symbols: dict[str, Any], name: str) -> dict[str, Any] | None:
     """What a symbols section makes of all names of a connector; None where it does not compile."""
     spec = {
-        "connector": "venue", "exchange": "VENUE", "asset_class": load(name).asset_class,
+        "connector": name, "exchange": "VENUE", "asset_class": load(name).asset_class,
         "docs": "https://docs.example.com", "symbols": symbols, "connection": {"url": "wss://ws.example.com"},
         "streams": {"trade": {"when": {"e": "t"}, "fields": {
             "symbol": "s", "trade_id": "t", "price": "p", "quantity": "q", "timestamp": {"from": "T", "unit": "ms"},
@@ -65,7 +65,7 @@ def read(symbols: dict[str, Any], name: str) -> dict[str, Any] | None:
     }
     if "form" not in symbols:  # then the list alone says what names mean
         spec["tests"] = shown(name)
-    plan, _ = check_text("venue.yaml", exactjson.encode(spec).decode(), Path())
+    plan, _ = check_text(f"{name}.yaml", exactjson.encode(spec).decode(), Path())
     if plan is None:
         return None
     return {native: told(plan.symbols.resolve(native), plan) for native in natives(name)}

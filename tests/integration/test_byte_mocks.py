@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD
 
 STREAM = """
@@ -81,10 +82,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def k2conn(file: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", *arguments], cwd=file.parent, env=environment(**variables),
-        capture_output=True, text=True, timeout=120, check=False,
-    )
+    return warm_process.k2conn(*arguments, cwd=file.parent, env=environment(**variables), timeout=120)
 
 
 def test_a_mock_is_what_its_variables_lead_to(file: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from k2conn.candles.trades import Trade
 from k2conn.records import load_record
 from tests.integration.test_larger_decimals import read
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.trade_data import many, reference, shuffled, trade
 
 MINUTE = 60_000_000
@@ -49,9 +49,8 @@ def written(path: Path, trades: list[Trade], revision: int = 1, about: list[Trad
 def candles(
     folder: Path, *arguments: object, data: bytes | None = None, **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", "candles", *map(str, arguments)], cwd=folder, input=data, capture_output=True,
-        check=False, timeout=90, env=environment(**variables),
+    return warm_process.k2conn(
+        "candles", *arguments, cwd=folder, given=data or b"", timeout=90, env=environment(**variables), text=False
     )
 
 

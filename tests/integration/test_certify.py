@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,13 @@ def test_keys_are_not_needed_and_so_many_are_proven_at_a_time(
     assert "K2_ALPACA_IEX_KEY" not in os.environ
     shown = capsys.readouterr().out
     assert [name for name in names if f"{name}: passed" in shown] == names
+
+
+def test_where_equal_items_are_one_record_one_of_them_is_enough(tmp_path: Path) -> None:
+    """A `distinct` identity without a time of the venue's: what comes twice is published once, and none is missing."""
+    outcome = asyncio.run(stage("bitkub", tmp_path, "duplicates").run())
+    assert failures(outcome) == []
+    assert all(row.deduplicated > 0 and row.lost == 0 for row in outcome.proof.rows)
 
 
 def test_all_are_those_that_ship_and_have_a_venue() -> None:
@@ -454,7 +462,7 @@ def test_a_detour_leads_a_task_and_those_it_starts_elsewhere_and_nobody_else() -
 
 # -- the real broker
 
-KAFKA_NAMES = ("kraken", "htx")
+KAFKA_NAMES = ("kraken", pytest.param("htx", marks=pytest.mark.deploy))
 """One whose numbers are contiguous, one with compressed frames and without numbers."""
 APART = ("broker", "slow-broker", "dead-broker", "registry-away")
 """Played at the same time as the others, in a certification of their own: it is shorter."""
@@ -476,44 +484,47 @@ class Certified:
 @pytest.fixture(scope="module")
 def certified(
     own_broker: Broker, registry: SharedRegistry, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Certified]:
-    """Two connectors through all fault scenarios, at once."""
-    folder, crash_restart = tmp_path_factory.mktemp("kafka"), {}
-    rest = ",".join(one.name for one in FAULT_SCENARIOS if one.name not in APART)
-    certifications = []
-    for name in KAFKA_NAMES:
+) -> Callable[[str], Certified]:
+    """Leads a connector through all fault scenarios, when it is asked for first."""
+
+    @cache
+    def certify(name: str) -> Certified:
+        crash_restart: list[CrashRestart] = []
+        folder = tmp_path_factory.mktemp("kafka")
+        rest = ",".join(one.name for one in FAULT_SCENARIOS if one.name not in APART)
+        certifications = []
         for faults in (rest, ",".join(APART)):
             options = CertifyOptions((name,), duration="1s", rate=20, kafka=own_broker.bootstrap, registry=registry.url,
-                              faults=faults)
+                                     faults=faults)
             own_folder = folder / f"{name}-{len(certifications)}"
             certifications.append(_certification(load(name), options, own_folder, own_broker, make_spooled))
-    real = CrashRestart.run
+        real = CrashRestart.run
 
-    async def noted(self: CrashRestart) -> Any:
-        crash_restart[self.plan.name] = self
-        return await real(self)
+        async def noted(self: CrashRestart) -> Any:
+            crash_restart.append(self)
+            return await real(self)
 
-    async def main() -> tuple[list[CertificationOutcome], dict[str, Readback]]:
-        outcomes = await asyncio.gather(*(one.run() for one in certifications))
-        return outcomes, {name: await one._read(f"{one._prefix}kill.") for name, one in crash_restart.items()}
+        async def main() -> tuple[list[CertificationOutcome], Readback]:
+            outcomes = await asyncio.gather(*(one.run() for one in certifications))
+            (killed,) = crash_restart
+            return outcomes, await killed._read(f"{killed._prefix}kill.")
 
-    with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
-        patch.setattr(CrashRestart, "run", noted)
-        found, readbacks = loop.run(main())
-    return {
-        name: Certified([one for one in found if one.connector == name], crash_restart[name], readbacks[name])
-        for name in KAFKA_NAMES
-    }
+        with pytest.MonkeyPatch.context() as patch, asyncio.Runner(loop_factory=ProxiedEventLoop) as loop:
+            patch.setattr(CrashRestart, "run", noted)
+            outcomes, readback = loop.run(main())
+        return Certified(outcomes, *crash_restart, readback)
+
+    return certify
 
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", KAFKA_NAMES)
-def test_all_scenarios_with_the_real_broker(certified: dict[str, Certified], name: str) -> None:
-    for outcome in certified[name].outcomes:
+def test_all_scenarios_with_the_real_broker(certified: Callable[[str], Certified], name: str) -> None:
+    for outcome in certified(name).outcomes:
         assert failures(outcome) == []
         assert outcome.passed
         assert outcome.not_run == ()
-    trials = certified[name].trials
+    trials = certified(name).trials
     assert trials.keys() == {scenario.name for scenario in FAULT_SCENARIOS}
     assert {trial.name for trial in trials.values() if trial.skipped} == {"bomb" if name == "kraken" else "no-pong"}
     assert trials["dead-broker"].waiting > DEAD * 4 * 20 * 0.8  # two streams of two symbols
@@ -525,8 +536,8 @@ def test_all_scenarios_with_the_real_broker(certified: dict[str, Certified], nam
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", KAFKA_NAMES)
-def test_what_kill_9_cost(certified: dict[str, Certified], name: str) -> None:
-    rows = certified[name].outcomes[0].crash_losses
+def test_what_kill_9_cost(certified: Callable[[str], Certified], name: str) -> None:
+    rows = certified(name).outcomes[0].crash_losses
     assert {row.stream for row in rows} == {"trade", "quote"}
     for row in rows:
         assert row.balanced
@@ -549,8 +560,8 @@ def judged(one: Certified, change: Callable[[Readback], None], kills: list[Kill]
 
 
 @pytest.mark.kafka
-def test_nothing_about_kill_9_can_be_hidden(certified: dict[str, Certified]) -> None:
-    one = certified["kraken"]
+def test_nothing_about_kill_9_can_be_hidden(certified: Callable[[str], Certified]) -> None:
+    one = certified("kraken")
     assert judged(one, lambda readback: None) == []
     early = trade_of(one.crash_restart, 0, 20)
     assert any(f"lost: {early}, read" in text for text in judged(one, lambda h: without(h, early)))
@@ -587,8 +598,8 @@ def again(readback: Readback, trade_id: str, **other: Any) -> None:
 
 
 @pytest.mark.kafka
-def test_the_report_of_kill_9(certified: dict[str, Certified]) -> None:
-    outcome = certified["kraken"].outcomes[0]
+def test_the_report_of_kill_9(certified: Callable[[str], Certified]) -> None:
+    outcome = certified("kraken").outcomes[0]
     found = json.loads(json.dumps(document([outcome])))["connectors"][0]
     assert found["not_run"] == []
     assert [row["balanced"] for row in found["kill"]] == [True] * 4

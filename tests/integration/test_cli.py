@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from typer.testing import CliRunner
 from k2conn import __version__
 from k2conn.cli.application import application
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, trade, trades
 
 COMMANDS = sorted(
@@ -21,12 +21,7 @@ COMMANDS = sorted(
 
 
 def k2conn(*arguments: object, cwd: Path | None = None, given: str | bytes = "") -> subprocess.CompletedProcess[str]:
-    data = given.encode() if isinstance(given, str) else given
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", *map(str, arguments)], cwd=cwd, env=environment(COLUMNS="200"), input=data,
-        capture_output=True, timeout=60, check=False,
-    )
-    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return warm_process.k2conn(*arguments, cwd=cwd, env=environment(COLUMNS="200"), given=given)
 
 
 @pytest.fixture

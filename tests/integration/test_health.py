@@ -288,7 +288,7 @@ def test_answers_that_are_much_work_leave_time_for_all_else(monkeypatch: pytest.
         server = HealthServer(run.runner, "127.0.0.1", 0)
         await server.start()
         began, statuses = time.monotonic(), []
-        while time.monotonic() - began < 8:
+        while time.monotonic() - began < 4 or (429 not in statuses and time.monotonic() - began < 60):
             server._latest.clear()  # as if each were of another path
             statuses.append((await get(server.port, "/metrics"))[0])
             await asyncio.sleep(0.05)
@@ -319,8 +319,11 @@ def test_where_there_is_too_much_work_there_is_the_latest_answer(age: float, sta
 
 def test_work_for_clients_is_bounded() -> None:
     async def check(port: int, run: Run) -> None:
-        statuses = [(await get(port, "/nothing"))[0] for _ in range(3 * MOST_ANSWERS)]
-        assert 429 in statuses
+        for _ in range(20):  # on a busy machine a second is over before all have asked
+            found = await asyncio.gather(*(get(port, "/nothing") for _ in range(2 * MOST_ANSWERS)))
+            if any(status == 429 for status, _, _ in found):
+                break
+        assert 429 in [status for status, _, _ in found]
         assert (await get(port, "/live"))[0] == 200
         await asyncio.sleep(1.1)
         assert (await get(port, "/health"))[0] == 200

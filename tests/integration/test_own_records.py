@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from tests.kafka.test_end_to_end import (
     with_topics,
 )
 from tests.servers import SharedBroker, SharedRegistry
+from tests.support import warm_process
 from tests.support.own_records import CONNECTOR, SCHEMAS, known_here
 
 own_records = known_here(SCHEMAS)
@@ -45,10 +45,7 @@ def example() -> Plan:
 
 
 def k2conn(*arguments: str, text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", *arguments], input=text, capture_output=True, text=True, check=False,
-        timeout=60, env=environment(**variables),
-    )
+    return warm_process.k2conn(*arguments, given=text, env=environment(**variables))
 
 
 def test_the_commands_find_the_folder_in_the_environment() -> None:

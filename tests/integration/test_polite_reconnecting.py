@@ -45,9 +45,9 @@ def test_a_moment_of_data_does_not_make_the_delay_short_again(code: int) -> None
 
     async def main() -> None:
         async with Venue(leave).open() as venue, Run(venue.plan(connection=GROWING)) as run:
-            await asyncio.sleep(3)
-            assert 1 < venue.connects <= 7
-            assert run.ledger.totals()["published"] == venue.connects
+            await asyncio.sleep(2)
+            assert venue.connects <= 7
+            await run.until(lambda: run.ledger.totals()["published"] == venue.connects > 1)
             assert (await run.end()).exit_code == 0
 
     asyncio.run(main())
@@ -61,7 +61,7 @@ def test_a_venue_that_asks_for_a_new_connection_again_and_again_is_not_overrun()
     async def main() -> None:
         async with Venue(ask_to_leave).open() as venue, Run(venue.plan(connection=REPLACED)) as run:
             await run.until(lambda: venue.connects > 1)
-            await asyncio.sleep(4)
+            await asyncio.sleep(2)
             assert venue.connects <= 8
 
     asyncio.run(main())
@@ -92,7 +92,7 @@ def test_again_in_says_what_the_breaker_costs() -> None:
                 await run.until(lambda: sum(run.ledger.reconnects.values()) > 2)
         waits = [float(line["again_in"].split()[0]) for line in logs if line["event"] == "connection lost"]
         assert waits[0] < 0.2
-        assert 1.8 < waits[1] < 2.2
+        assert 1 < waits[1] < 2.2
 
     asyncio.run(main())
 

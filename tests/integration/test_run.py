@@ -19,6 +19,7 @@ import pytest
 
 from tests.paths import ROOT
 from tests.servers.process import free_port
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS
 from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
@@ -67,10 +68,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(folder: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=60,
-        check=False,
-    )
+    return warm_process.k2conn("run", *arguments, cwd=folder, env=environment(**variables))
 
 
 def run_for(

@@ -9,7 +9,6 @@ import re
 import resource
 import runpy
 import subprocess
-import sys
 from pathlib import Path
 from typing import cast
 
@@ -22,14 +21,12 @@ from k2conn.tools.certify.certification import CertificationOutcome
 from k2conn.tools.certify.page import page
 from k2conn.tools.certify.proof import Proof
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
 
 
 def k2conn(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", *map(str, arguments)], cwd=cwd, env=environment(COLUMNS="200", **variables),
-        capture_output=True, timeout=60, check=False, text=True,
-    )
+    return warm_process.k2conn(*arguments, cwd=cwd, env=environment(COLUMNS="200", **variables))
 
 
 def written(folder: Path, connection: str = SUBSCRIBE, head: str = HEAD) -> Path:

@@ -8,7 +8,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from tests.integration.test_run import environment, run, spec, started, venue, wait_for_records  # noqa: F401
 from tests.servers.process import free_port
+from tests.support import warm_process
 
 BAD = {
     "K2_METRICS_PORT": "70000",
@@ -34,10 +34,7 @@ BAD = {
 
 
 def doctor(folder: Path, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", "doctor", *map(str, arguments)], cwd=folder, env=environment(**variables),
-        capture_output=True, text=True, timeout=60, check=False,
-    )
+    return warm_process.k2conn("doctor", *arguments, cwd=folder, env=environment(**variables))
 
 
 def test_all_that_is_wrong_is_told_at_once_by_the_names_that_were_typed(tmp_path: Path, spec: Path) -> None:  # noqa: F811

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 
 VENUE = """
 connector: venue
@@ -74,10 +75,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def k2conn(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", *words], cwd=folder, env=environment(COLUMNS="250", **variables),
-        capture_output=True, text=True, timeout=60, check=False,
-    )
+    return warm_process.k2conn(*words, cwd=folder, env=environment(COLUMNS="250", **variables))
 
 
 @contextmanager

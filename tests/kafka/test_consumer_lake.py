@@ -73,6 +73,7 @@ def test_a_kill_between_what_is_written_and_what_is_committed_loses_and_doubles_
         assert re.search(r"trades_v2: \d+ records were there already", consumer.said) is None
 
 
+@pytest.mark.deploy
 def test_partitions_that_go_from_process_to_process_are_once_in_the_table(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path, variables: dict[str, str]
 ) -> None:

@@ -154,6 +154,7 @@ def named(books: list[dict[str, object]], symbol: str) -> set[int]:
     }
 
 
+@pytest.mark.deploy
 def test_at_least_once_with_its_state_in_kafka_repeats_only_what_was_in_flight(made: Made) -> None:
     with tape_venue(150) as port:
         setting = made(port, K2_KAFKA_DELIVERY="at-least-once", K2_STATE="kafka")
@@ -178,6 +179,7 @@ def test_a_stop_in_order_leaves_nothing_to_repeat(made: Made, delivery: str) -> 
     assert_each_once(setting)
 
 
+@pytest.mark.deploy
 def test_an_outage_beyond_the_transaction_timeout_is_outlived_by_way_of_the_spool(
     own_broker: Broker, own_registry: Registry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -212,6 +214,7 @@ def test_an_outage_beyond_the_transaction_timeout_is_outlived_by_way_of_the_spoo
             setting.end()
 
 
+@pytest.mark.deploy
 def test_what_a_killed_process_left_in_the_spool_goes_out_before_anything_else(
     own_broker: Broker, own_registry: Registry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

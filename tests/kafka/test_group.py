@@ -280,6 +280,7 @@ def test_a_move_loses_no_record_and_what_is_published_twice_has_equal_ids(
     main()
 
 
+@pytest.mark.deploy
 def test_a_member_that_was_frozen_takes_its_share_again(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -309,6 +310,7 @@ def test_a_member_that_was_frozen_takes_its_share_again(
     main()
 
 
+@pytest.mark.deploy
 def test_while_kafka_is_away_what_runs_goes_on(
     own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -317,12 +319,13 @@ def test_while_kafka_is_away_what_runs_goes_on(
     @timed
     async def main() -> None:
         async with members_of(tmp_path, own_broker, registry, prefix, rate=5) as (exchange, members):
+            members.variables["K2_GROUP_SESSION"] = "6s"
             run = [await members.start(name) for name in ("a", "b")]
             for member in run:
                 await member.until(at_rest(2))
             await once_each(exchange)
             await asyncio.to_thread(own_broker.stop)
-            await asyncio.sleep(12)  # longer than a session
+            await asyncio.sleep(8)  # longer than a session
             assert covered(exchange) == Counter(SYMBOLS)
             assert [member.process.returncode for member in run] == [None, None]
             await asyncio.to_thread(own_broker.start)

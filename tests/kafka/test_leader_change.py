@@ -154,7 +154,7 @@ def repeats(messages: list[Message], total: int) -> int:
     return proven(messages, total)
 
 
-@pytest.mark.parametrize("way", ["stop", "kill"])
+@pytest.mark.parametrize("way", [pytest.param("stop", marks=pytest.mark.deploy), "kill"])
 def test_leaders_that_move_under_one_producer_cost_nothing_and_repeat_nothing(
     cluster: Cluster, registry: SharedRegistry, tmp_path: Path, kafka_topic: NameTopic, way: str
 ) -> None:

@@ -1,7 +1,8 @@
 """How the tests are spread over the processes of pytest-xdist (`pytest -n auto`); without -n all this does nothing.
 
 - Long groups start first, so that none of them is still running when everything else is done.
-- Tests of one module that share a costly fixture stay in one process, and so do those that stop or pause a server.
+- Tests of one module that share a costly fixture stay in one process, and so do those that stop or pause the same kinds
+  of servers.
 - Those marked `deploy` share images and stores in their folder or file, each of which stays in one process.
 - A test marked `alone` measures speed, and no other test runs while it does.
 """
@@ -20,8 +21,8 @@ from typing import Any
 
 import pytest
 
-WORKERS_PER_CORE = 2
-"""Most tests that take long wait for a timer or for a server."""
+WORKERS_PER_CORE = 3
+"""Most tests that take long wait for a timer, a process or a server: of their time they use a fifth of a core."""
 
 GROUPS = "groups.json"
 OWN_SERVERS = {"own_broker", "own_postgres", "own_registry"}
@@ -97,8 +98,9 @@ def _group(item: pytest.Item) -> str:
     costly = _costly(item)
     if costly:
         return f"{item.path.stem}:{costly}"
-    if OWN_SERVERS & _fixtures(item):
-        return "own-servers"
+    own = OWN_SERVERS & _fixtures(item)
+    if own:
+        return "+".join(sorted(own))
     return item.nodeid
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import fastavro
 
 from tests.paths import ROOT
+from tests.support import warm_process
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -23,9 +24,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 def k2conn(folder: Path, *words: object, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a command in a folder to its end."""
-    command = [sys.executable, "-m", "k2conn", *map(str, words)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True,
-                          timeout=100, check=False, env=environment(**variables))
+    return warm_process.k2conn(*words, cwd=folder, timeout=100, env=environment(**variables))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from k2conn import exactjson
 from k2conn.compiler.converters.patterns import PLACE, text_parts, text_pattern
 from k2conn.compiler.converters.readers import cut_out
+from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration, size
 from k2conn.compiler.sections.addresses import URL
@@ -19,6 +20,8 @@ from k2conn.plan import Expect, Getter, Json, Renewal, Retry, Step
 from k2conn.scope import Scope
 
 _SPOKEN = ("symbol", "topic", "reply_to", "reason")
+_ASKED = frozenset({"symbol", "symbols", "topic", "topics", "each_symbol", "each_topic"})
+"""The placeholders that say what is asked for."""
 FASTEST_RENEWAL, SLOWEST_RENEWAL = 10.0, 86_400.0
 """Seconds between two renewals, at least and at most, where the venue says how many."""
 FIRST_DATA = "first-data"
@@ -52,6 +55,7 @@ class StepCompiler(SectionCompiler):
 
     def _step(self, said: dict[str, Any], path: Path) -> Step | None:
         send = self.note.template(said["send"], (*path, "send"), self._sent) if "send" in said else None
+        later = self._later(said, send, path) if "later" in said else None
         undo = self.note.template(said["undo"], (*path, "undo"), URL) if "undo" in said else None
         expect = self._expect(said.get("expect"), (*path, "expect"))
         symbols = self._match(said, "symbols", path)
@@ -73,7 +77,7 @@ class StepCompiler(SectionCompiler):
             per=per,
             batch=said.get("batch"),
             batch_bytes=size(said["batch_bytes"]) if "batch_bytes" in said else None,
-            uses_counter="counter" in names,
+            uses_counter="counter" in names or (later is not None and "counter" in later.names),
             expect=expect,
             undo=undo.render if undo else None,
             undo_text=undo.text if undo else "",
@@ -81,7 +85,23 @@ class StepCompiler(SectionCompiler):
             pause=duration(said.get("pause", "0")),
             symbols=symbols,
             renew=renew,
+            later=later.render if later else None,
+            later_text=later.text if later else "",
         )
+
+    def _later(self, said: dict[str, Any], send: Compiled | None, path: Path) -> Compiled | None:
+        """What is sent after the step's first frame; None after noting a problem."""
+        later = self.note.template(said["later"], (*path, "later"), self._sent)
+        if later is None or ("send" in said and send is None):
+            return None
+        asked = (send.names if send else frozenset()) & _ASKED
+        if not asked:
+            text = "`later` is for steps that subscribe: `send` names no symbols and no topics"
+            self.note((*path, "later"), "value", text, at_key=True)
+        elif asked != later.names & _ASKED:
+            words = ", ".join(f"${name}" for name in sorted(asked))
+            self.note((*path, "later"), "value", f"`later` asks for the same as `send`, which has {words}")
+        return later
 
     def _renew(self, said: dict[str, Any], path: Path, streams: tuple[str, ...]) -> Renewal | None:
         """How a step is sent again; None where it is not, or after noting a problem."""

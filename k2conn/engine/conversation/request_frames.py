@@ -38,18 +38,20 @@ class RequestFrame:
 
 
 def step_frames(
-    step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None
+    step: Step, wanted: Sequence[Subscription], scope: SendScope, count: Callable[[], int], limit: int | None,
+    begun: bool = False,
 ) -> list[RequestFrame]:
-    """The frames of one step for some subscriptions; raises SettingsError where a frame exceeds the byte limit."""
+    """The frames of one step for some subscriptions; raises SettingsError where a frame exceeds the byte limit.
+    ``begun``: the connection has had a frame of the step before, so that all of them are `later` ones.
+    """
     if step.send is None:
         return [RequestFrame("", list(wanted))]
     if not step.streams:
         return [_frame(step.send, [], scope, count)]
+    templates = (step.send,) if step.later is None else (step.send, step.later)
     bound = _bound(step, limit)
-    out: list[RequestFrame] = []
-    for group in _groups(step, wanted):
-        out.extend(_fitting(step.send, group, scope, count, bound))
-    return out
+    groups = [part for group in _groups(step, wanted) for part in _fitting(templates, group, scope, bound)]
+    return [_frame(templates[-1] if at or begun else step.send, group, scope, count) for at, group in enumerate(groups)]
 
 
 def undo_frames(
@@ -60,8 +62,9 @@ def undo_frames(
     """
     if step.undo is None:
         return []
-    found = [_fitting(step.undo, group, scope, count, _bound(step, limit)) for group in _groups(step, wanted)]
-    return [frame.body for frames in found for frame in frames]
+    bound = _bound(step, limit)
+    groups = [part for group in _groups(step, wanted) for part in _fitting((step.undo,), group, scope, bound)]
+    return [_frame(step.undo, group, scope, count).body for group in groups]
 
 
 def _bound(step: Step, limit: int | None) -> int:
@@ -106,16 +109,16 @@ def _by_symbol(wanted: Sequence[Subscription]) -> list[list[Subscription]]:
 
 
 def _fitting(
-    send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int], bound: int
-) -> list[RequestFrame]:
-    """One frame where it fits the byte limit, else two halves, recursively."""
-    trial = _frame(send, group, scope, lambda: 10**6)
-    if frame_size(trial.body) <= bound:
-        return [_frame(send, group, scope, count)]
+    templates: Sequence[Template], group: list[Subscription], scope: SendScope, bound: int
+) -> list[list[Subscription]]:
+    """The group where its frame fits the byte limit, by each of the templates; else two halves, recursively."""
+    trials = [_frame(send, group, scope, lambda: 10**6) for send in templates]
+    if all(frame_size(trial.body) <= bound for trial in trials):
+        return [group]
     if len(group) < 2:
         raise SettingsError(f"a frame for one subscription exceeds the venue's limit of {bound} bytes")
     half = len(group) // 2
-    return _fitting(send, group[:half], scope, count, bound) + _fitting(send, group[half:], scope, count, bound)
+    return _fitting(templates, group[:half], scope, bound) + _fitting(templates, group[half:], scope, bound)
 
 
 def _frame(send: Template, group: list[Subscription], scope: SendScope, count: Callable[[], int]) -> RequestFrame:

@@ -98,6 +98,8 @@ class SubscriptionFlow:
         """By step: the frames of the latest round, then those of earlier ones that were never answered."""
         self._asked: list[RequestFrame] = []
         """The current step's frames of this round."""
+        self._spoken: set[int] = set()
+        """The steps, by their identity, of which the connection has had a frame."""
         self._change: SubscriptionChange | None = None
         self._only: set[tuple[str, str]] | None = None
         """What the round under way is for; None in the first round, which is for all, and between rounds."""
@@ -287,7 +289,11 @@ class SubscriptionFlow:
     # -- frames
 
     def _frames_of(self, step: Step, wanted: list[Subscription]) -> list[RequestFrame]:
-        return step_frames(step, wanted, self._send_scope(), self._count, self._connection.limits.frame)
+        limit, begun = self._connection.limits.frame, id(step) in self._spoken
+        frames = step_frames(step, wanted, self._send_scope(), self._count, limit, begun)
+        if frames:
+            self._spoken.add(id(step))
+        return frames
 
     def _undo_frames(self, step: Step, every: Iterable[Subscription]) -> list[str | bytes]:
         limit = self._connection.limits.frame

@@ -59,6 +59,8 @@ class ExpectedStream:
     """
     distinct: bool = True
     """Whether a key identifies a record, which may then be published only once."""
+    merged: bool = False
+    """Whether equal items are one record that comes again: once is enough then."""
 
 
 class ExpectedRecords:
@@ -95,7 +97,9 @@ class ExpectedRecords:
         place = (stream, symbol)
         if place not in self.expected_streams:
             distinct = not has_unstable_ids(self._streams[stream])
-            self.expected_streams[place] = ExpectedStream(stream, symbol, distinct=distinct)
+            self.expected_streams[place] = ExpectedStream(
+                stream, symbol, distinct=distinct, merged=self._streams[stream].distinct
+            )
         return self.expected_streams[place]
 
     def key_of(self, record: dict[str, Any], distinct: bool) -> str:

@@ -136,7 +136,7 @@ def _row(expected: ExpectedStream, found: Found, account: Account, dead: int) ->
 
 def _missing_count(expected: ExpectedStream, key: str, count: int, found: Found) -> int:
     """How many records of a key are missing."""
-    return (1 if expected.distinct else count) - len(found.get(key, ()))
+    return (1 if expected.distinct or expected.merged else count) - len(found.get(key, ()))
 
 
 def _allowed(expected: ExpectedStream, key: str) -> int:

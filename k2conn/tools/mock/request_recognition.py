@@ -90,6 +90,9 @@ class RequestRecognizer:
             if step.send is not None and (shape := self._maker.shape(step.send))
         ]
         self._steps += [
+            (step, shape) for step in connection.steps if step.later and (shape := self._maker.shape(step.later))
+        ]
+        self._steps += [
             (step, shape)
             for step in connection.steps
             if step.renew is not None and step.renew.send and (shape := self._maker.shape(step.renew.send))

@@ -18,6 +18,7 @@ from k2conn.compiler.language.document import MAX_BYTES, MAX_PROBLEMS
 from k2conn.compiler.language.problems import Problem
 from k2conn.resources import connectors_folder
 from tests.paths import ROOT
+from tests.support.tries import tried
 
 FOLDER = Path(__file__).parent / "bad_specs"
 BAD = sorted(FOLDER.glob("*.yaml"))
@@ -168,12 +169,11 @@ def hostile() -> Iterator[tuple[str, str]]:
 HOSTILE = dict(hostile())
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_input_has_problems_within_seconds(name: str) -> None:
     started = time.process_time()
     problems = checked(HOSTILE[name])
-    assert time.process_time() - started < 4  # far below it, unless the machine is very busy
+    assert time.process_time() - started < 4  # the slowest takes one, on a busy machine two
     assert problems
 
 
@@ -289,7 +289,6 @@ def test_any_text_is_checked_without_a_traceback(text: str) -> None:
     checked(text)
 
 
-@pytest.mark.alone
 def test_forty_files_are_validated_within_two_seconds() -> None:
     """The same file forty times, import included, with nothing remembered between different texts."""
     program = (
@@ -301,8 +300,10 @@ def test_forty_files_are_validated_within_two_seconds() -> None:
         "    assert check_text('kraken.yaml', text + f'# {at}', connectors_folder())[0]\n"
         "print(time.process_time() - started)"
     )
-    spent = []
-    while not spent or (min(spent) >= 2 and len(spent) < 4):  # what else runs takes its share of caches and cores
+
+    def seconds() -> float:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
-        spent.append(float(done.stdout))
-    assert min(spent) < 2, spent
+        return float(done.stdout)
+
+    spent = tried(seconds, lambda one: one < 2)
+    assert spent[-1] < 2, spent

@@ -22,6 +22,7 @@ from k2conn.compiler.sections.form_checks import overlaps
 from k2conn.compiler.sections.symbols import Form, form
 from k2conn.scope import Scope
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
+from tests.support.tries import tried
 
 TEXT = HEAD + SUBSCRIBE + STREAMS
 
@@ -174,7 +175,6 @@ def _told_apart(text: str, parts: dict[str, NamePart], fixed: dict[str, str]) ->
     return None if any(overlaps([found])) else found
 
 
-@pytest.mark.alone
 @pytest.mark.parametrize("text", [
     "{base}{quote}", "{base}{quote}_{x}", "{x}-{base}{quote}", "{x}A{base}{quote}", "{base}{quote}{x}", "{base}{x}{y}",
     "{x}A{y}A{base}", "{x}{y}{base}{quote}", "{base}-{quote}-{x}-{y}",
@@ -188,8 +188,14 @@ def test_no_name_takes_long_to_be_read(text: str, kind: str) -> None:
     found = _told_apart(text, parts, fixed)
     if found is None:
         return
+    pattern = found.pattern
+
+    def seconds(name: str) -> float:
+        begun = time.process_time()
+        pattern.match(name)
+        return time.process_time() - begun
+
     for name in ("A" * 100, "1" * 100, "A" * 99 + " ", "1" * 99 + " ", "A1" * 50, ("A" * 24 + "-") * 4, "-" * 100,
                  "1.1" * 33, "A" * 50 + "_" + "1" * 49):
-        begun = time.process_time()
-        found.pattern.match(name)
-        assert time.process_time() - begun < 0.05, name
+        took = tried(lambda name=name: seconds(name), lambda one: one < 0.05)
+        assert took[-1] < 0.05, name

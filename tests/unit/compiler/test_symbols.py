@@ -238,9 +238,9 @@ def test_forms_that_cannot_be_told_apart_are_refused(forms: list[Form], words: l
 def test_many_currencies_are_compared_in_no_time() -> None:
     quotes = tuple(f"{a}{b}C" for a in "ABCDEFGHIJ" for b in "ABCDEFGHIJ")
     forms = [form("{base}{quote}", quotes), form("{base}{quote}_{expiry}", quotes), form("s{base}_{quote}", quotes)]
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert len(list(overlaps(forms))) == 1
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 _PIECES = st.sampled_from(["A", "B", "1", "-", "_", "{base}", "{quote}", "{x}", "{y}"])

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from k2conn.compiler.compiler import check_text
 from k2conn.plan import Symbol
-from tests.support.plans import STREAMS, Script, plan_of, trade, trades
+from tests.paths import ROOT
+from tests.support.plans import HEAD, STREAMS, Script, plan_of, trade, trades
 
 BTC, ETH, XRP, ADA = "BTC-USD", "ETH-USD", "XRP-USD", "ADA-USD"
 STEP = """
@@ -279,3 +283,54 @@ def test_equal_rows_that_come_back_with_a_symbol_are_the_same_rows() -> None:
     on.hear(trades(trade(), trade(), trade(s=ETH)))
     assert len(on.envelopes) == 4, "of another symbol, a further equal row is another one"
     assert on.pipeline.connector_state.ledger.totals()["duplicates"] == 2
+
+
+LATER = """
+  steps:
+    - send: {names: $symbols, type: market}
+      later: {names: $symbols, operation: add}
+      for: trade
+      batch: 1
+      expect: {accepted: {ok: true}, refused: {ok: false}, symbol: s, within: 5s, retry: {after: 30s}}
+      undo: {names: $symbols, operation: remove}
+"""
+
+
+def test_every_frame_but_the_first_is_the_later_one() -> None:
+    """Of the first round's batches, of symbols that come later, and of what is asked for again."""
+    on = Changing(plan_of(connection(LATER)), (BTC, ETH), ["trade"])
+    assert on.open() == [{"names": [BTC], "type": "market"}, {"names": [ETH], "operation": "add"}]
+    on.hear({"ok": True, "s": [BTC]})
+    on.hear({"ok": False, "s": [ETH]})
+    assert on.wait(30.1) == [{"names": [ETH], "operation": "add"}]
+    on.hear({"ok": True, "s": [ETH]})
+    assert on.carry(BTC, ETH, XRP) == [{"names": [XRP], "operation": "add"}]
+    another = Changing(plan_of(connection(LATER)), (XRP,), ["trade"])  # the next connection begins anew
+    assert another.open() == [{"names": [XRP], "type": "market"}]
+
+
+def test_a_later_frame_counts_for_the_limit_of_bytes() -> None:
+    rest = LATER.replace("      batch: 1\n", "      batch_bytes: 48 B\n")
+    on = Changing(plan_of(connection(rest)), (BTC, ETH), ["trade"])
+    # both names fit into the first frame, and not into a later one
+    assert on.open() == [{"names": [BTC], "type": "market"}, {"names": [ETH], "operation": "add"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ("{op: add}", "`later` asks for the same as `send`, which has $symbols"),
+        ("{names: $topics}", "`later` asks for the same as `send`, which has $symbols"),
+        ("{names: $symbols, key: $nobody}", "$nobody"),
+    ],
+)
+def test_a_later_frame_that_cannot_be_meant(change: str, text: str) -> None:
+    rest = LATER.replace("{names: $symbols, operation: add}", change)
+    _, problems = check_text("venue.yaml", HEAD + connection(rest) + STREAMS, ROOT)
+    assert any(text in problem.text for problem in problems), problems
+
+
+def test_a_later_frame_is_for_what_subscribes() -> None:
+    rest = "  steps: [{name: log in, send: {login: 1}, later: {login: 2}, expect: {accepted: {in: 1}}}]\n"
+    _, problems = check_text("venue.yaml", HEAD + connection(rest) + STREAMS, ROOT)
+    assert any("`later` is for steps that subscribe" in problem.text for problem in problems), problems

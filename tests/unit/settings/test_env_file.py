@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from k2conn.errors import SettingsError
 from k2conn.settings.env_file import LARGEST, read_env_file
 from tests.integration.test_run import environment
+from tests.support import warm_process
 
 
 def read(folder: Path, text: str | bytes) -> dict[str, str]:
@@ -70,8 +70,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None, words
 
 
 def ran(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "k2conn", *words], cwd=folder, env=environment(**variables),
-                          capture_output=True, text=True, timeout=60, check=False)
+    return warm_process.k2conn(*words, cwd=folder, env=environment(**variables))
 
 
 def test_every_command_has_it_and_the_environment_comes_first(tmp_path: Path) -> None:

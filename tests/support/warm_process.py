@@ -1,0 +1,115 @@
+"""`k2conn` as a process of its own, without the second that it takes to start.
+
+Three quarters of that second are imports. Where a test gives a command words and variables and looks at what comes of
+it, they prove nothing; so they are done once: a server (`warm_server`) has imported what commands use, and each command
+is a fork of it, with the folder, the variables and the files that it is given. What must hold from a process's first
+instruction on is tested by one that is started as users do: `started` and `command` of test_run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.paths import ROOT
+from tests.support.warm_server import received, sent
+
+_FROM_THE_START = ("PYTHON", "K2CONN_", "LD_", "LC_", "LANG", "TZ", "FORCE_COLOR", "PY_COLORS", "TERMINAL_WIDTH")
+"""Variables with these beginnings are read when Python or a module starts: other ones need a process of their own."""
+_lock = threading.Lock()
+
+
+def k2conn(
+    *words: object, env: dict[str, str], cwd: Path | str | None = None, given: str | bytes = b"", timeout: float = 60,
+    text: bool = True,
+) -> subprocess.CompletedProcess[Any]:
+    """As `subprocess.run` of `python -m k2conn` with these words does it: what it is given is its standard input, all
+    that it prints is captured, nothing is checked.
+    """
+    arguments = list(map(str, words))
+    data = given.encode() if isinstance(given, str) else given
+    if not _may_be_a_fork(env):
+        done = subprocess.run([sys.executable, "-m", "k2conn", *arguments], env=env, cwd=cwd, input=data,
+                              timeout=timeout, capture_output=True, check=False)
+        return _completed(arguments, done.returncode, [done.stdout, done.stderr], text)
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        stdin.write(data)
+        stdin.seek(0)
+        files = [stdin.fileno(), stdout.fileno(), stderr.fileno()]
+        code = _run(arguments, env, str(cwd or Path.cwd()), files, timeout)
+        for file in (stdout, stderr):
+            file.seek(0)
+        return _completed(arguments, code, [stdout.read(), stderr.read()], text)
+
+
+def _completed(words: Sequence[str], code: int, printed: list[bytes], text: bool) -> subprocess.CompletedProcess[Any]:
+    return subprocess.CompletedProcess(
+        ["k2conn", *words], code, *(one.decode().replace("\r\n", "\n") if text else one for one in printed)
+    )
+
+
+def _may_be_a_fork(variables: dict[str, str]) -> bool:
+    """Whether it differs from the server in nothing that is read at the start; coverage counts no forks."""
+    counted = any(name.startswith("COVERAGE") for name in variables)
+    return sys.platform == "linux" and not counted and _first(variables) == _first(_servers())
+
+
+def _first(variables: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name.startswith(_FROM_THE_START)}
+
+
+def _servers() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def _run(words: Sequence[str], env: dict[str, str], cwd: str, files: list[int], timeout: float) -> int:
+    with socket.socket(socket.AF_UNIX) as connection:
+        with _lock:
+            connection.connect(_server())
+        connection.settimeout(timeout)
+        sent(connection, {"words": words, "env": env, "cwd": cwd}, files)
+        pid = received(connection)["pid"]
+        try:
+            code: int = received(connection)["code"]
+        except TimeoutError:
+            os.kill(pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(["k2conn", *words], timeout) from None
+    return code
+
+
+_address: str | None = None
+
+
+def _server() -> str:
+    """Where the server of this process listens; it ends with this process, whatever ends that."""
+    global _address
+    if _address is None:
+        folder = tempfile.TemporaryDirectory(prefix="k2conn-warm-")
+        listener = socket.socket(socket.AF_UNIX)
+        address = str(Path(folder.name) / "socket")
+        listener.bind(address)
+        listener.listen(64)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.warm_server", str(listener.fileno())], cwd=ROOT, env=_servers(),
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[listener.fileno()],
+        )
+        listener.close()
+
+        def end() -> None:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait()
+            folder.cleanup()
+
+        atexit.register(end)
+        _address = address
+    return _address

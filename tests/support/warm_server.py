@@ -1,0 +1,135 @@
+"""The process whose forks `warm_process` makes commands of: one thread, and nothing of k2conn has run but imports."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import select
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+_ON_THE_WAY = (
+    "k2conn.sinks.console", "k2conn.sinks.none", "k2conn.sinks.batching", "k2conn.sinks.lanes",
+    "k2conn.transports.exec", "k2conn.transports.http", "k2conn.transports.tcp",
+    "k2conn.transports.websocket.connection", "k2conn.compat.websockets",
+    "uvloop", "websockets.asyncio.client", "websockets.client", "websockets.proxy", "python_socks.async_.asyncio",
+    "encodings.idna", "pydantic.type_adapter", "pydantic.json_schema", "typer._adapters", "typer._click.decorators",
+)
+"""What a run imports once it has begun, the engine's own and others'."""
+_LENGTH = struct.Struct(">I")
+
+
+def sent(connection: socket.socket, message: dict[str, Any], files: Sequence[int] = ()) -> None:
+    data = json.dumps(message).encode()
+    connection.sendall(_LENGTH.pack(len(data)))
+    if files:
+        socket.send_fds(connection, [b"f"], files)
+    connection.sendall(data)
+
+
+def received(connection: socket.socket) -> dict[str, Any]:
+    return _body(connection, _LENGTH.unpack(_exactly(connection, _LENGTH.size))[0])
+
+
+def _with_files(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    _, files, _, _ = socket.recv_fds(connection, 1, 3)
+    return _body(connection, length), list(files)
+
+
+def _body(connection: socket.socket, length: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_exactly(connection, length))
+    return found
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        part = connection.recv(size - len(data))
+        if not part:
+            raise ConnectionError("the other end is gone")
+        data += part
+    return data
+
+
+def _import() -> None:
+    """What most commands import. What starts threads or is an extra of its own is left to those that use it."""
+    import k2conn.cli
+
+    for found in pkgutil.iter_modules(k2conn.cli.__path__, "k2conn.cli."):
+        if not found.ispkg:
+            importlib.import_module(found.name)
+    for name in _ON_THE_WAY:
+        with suppress(ImportError):
+            importlib.import_module(name)
+
+
+def _next(listener: socket.socket) -> dict[str, Any] | None:
+    """Waits until this process is the fork that a command runs in, and returns it; None once nobody needs us."""
+    while True:
+        ready, _, _ = select.select([listener, sys.stdin], [], [])
+        while _reaped():
+            pass
+        if sys.stdin in ready:
+            return None
+        connection, _ = listener.accept()
+        if os.fork():
+            connection.close()
+            continue
+        listener.close()
+        order = _kept(connection)
+        if order is not None:
+            return order
+
+
+def _reaped() -> bool:
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] > 0
+    except ChildProcessError:
+        return False
+
+
+def _kept(connection: socket.socket) -> dict[str, Any]:
+    """In a fork: the command in a fork of it in turn, whose end it tells."""
+    order, files = _with_files(connection)
+    pid = os.fork()
+    if not pid:
+        connection.close()
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+            os.close(file)
+        return order
+    try:
+        sent(connection, {"pid": pid})
+        sent(connection, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
+    finally:
+        os._exit(0)
+
+
+def main() -> None:
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    _import()
+    assert threading.active_count() == 1
+    gc.collect()
+    gc.freeze()
+    order = _next(listener)
+    if order is not None:
+        os.environ.clear()
+        os.environ.update(order["env"])
+        os.chdir(order["cwd"])
+        sys.path[0] = order["cwd"]
+        sys.argv = ["k2conn", *order["words"]]
+        runpy.run_module("k2conn", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
