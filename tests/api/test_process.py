@@ -77,7 +77,7 @@ def test_what_is_in_kafka_and_in_no_store_yet_is_recent_and_live(
                          K2_SPOOL_FOLDER=str(tmp_path / "spool"), **kafka)
         try:
             events = Events(serving, "kind=trades")
-            until(lambda: len(events.events) > 100, 30)
+            until(lambda: len(events.events) > 100, 60)
             recent = serving.get("/v1/trades/recent", limit=2000, window_minutes=60).json
             assert serving.get("/v1/trades").json["data"] == []
         finally:

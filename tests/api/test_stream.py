@@ -148,9 +148,9 @@ def test_one_that_does_not_read_is_sent_away_and_costs_the_others_nothing(folder
             written(folder / "data", [
                 numbered(1000 + part * 80 + one, timestamp=now_micros(), vendor_data=padding) for one in range(80)
             ])
-            until(lambda wanted=(part + 1) * 80: len(quick.events) >= wanted, 15)
+            until(lambda wanted=(part + 1) * 80: len(quick.events) >= wanted, 60)
         until(lambda: serving.get("/v1/stats").json["listeners_dropped"] == 1)
-        until(lambda: serving.get("/v1/stats").json["listeners"] == 1, 20)
+        until(lambda: serving.get("/v1/stats").json["listeners"] == 1, 60)
         assert len(quick.events) == 2400
         quick.close()
         slow.close()

@@ -191,7 +191,7 @@ def test_what_cannot_be_read_is_one_dead_letter(
     assert done.returncode == 0, done.stderr
     producer = Producer({"bootstrap.servers": own_broker.bootstrap})
     producer.produce(topic, b"no Avro at all", key=b"BTCUSD")
-    assert producer.flush(20) == 0
+    assert producer.flush(60) == 0
     start(workers[1], "trades.json", "others", **{
         "topics.regex": "market\\.(futures\\.trades\\.example|crypto\\.trades\\.others)",
         "iceberg.tables": "market_data.trades_of_others", "iceberg.control.topic": "k2.connect.others.control",

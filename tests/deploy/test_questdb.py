@@ -91,7 +91,7 @@ def test_a_candle_has_one_row(server: QuestDb, tmp_path: Any) -> None:
         for number in (1, 2, 1):
             sink.put(candle(number, trade_count=number))
         sink.put(candle(1, trade_count=9))
-        assert await sink.flush(30) == 0
+        assert await sink.flush(60) == 0
 
     drive(server, Book(), work, tmp_path)
     asked(server, "SELECT trade_count, volume FROM candles_v2",
@@ -104,7 +104,7 @@ def test_a_refused_record_is_one_dead_letter(server: QuestDb, tmp_path: Any) -> 
     async def work(sink: Any) -> None:
         for number in range(300):
             sink.put(numbered(number, **({"timestamp": -5} if number == 77 else {})))
-        assert await sink.flush(30) == 0
+        assert await sink.flush(60) == 0
 
     drive(server, book, work, tmp_path)
     assert len(book.settled) == 299

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +28,7 @@ from k2conn.runner import Overrides, anomaly_watch
 from k2conn.runner.anomaly_watch import AnomalyWatch
 from tests.integration.test_drift import _get
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.anomalies import UNIT, record, usual
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, plan_of, trade, trades
 from tests.support.rest import Answer, rest
@@ -264,9 +264,7 @@ def recorded(folder: Path, change: Callable[[int], dict[str, Any]]) -> Path:
 
 def _anomalies(folder: Path, *words: object, **variables: str) -> subprocess.CompletedProcess[str]:
     (folder / "venue.yaml").write_text(HEAD + SUBSCRIBE + STREAMS)
-    command = [sys.executable, "-m", "k2conn", "anomalies", "venue.yaml", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=folder,
-                          env=environment(**variables))
+    return warm_process.k2conn("anomalies", "venue.yaml", *words, cwd=folder, env=environment(**variables))
 
 
 def test_the_command_tells_what_a_recording_has(tmp_path: Path) -> None:

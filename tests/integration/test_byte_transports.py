@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.byte_venues import Request, answer, begin_answer, byte_venue, chunk, request
 from tests.support.plans import HEAD, STREAMS, trade, trades
 
@@ -70,10 +71,9 @@ connection:
 
 def run(folder: Path, file: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     (folder / "venue.yaml").write_text(file)
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", "run", "venue.yaml", "--sink", "console", "--port", "-1", "--streams", "trade",
-         "--duration", "20s", *arguments],
-        cwd=folder, env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
+    return warm_process.k2conn(
+        "run", "venue.yaml", "--sink", "console", "--port", "-1", "--streams", "trade", "--duration", "20s", *arguments,
+        cwd=folder, env=environment(**variables),
     )
 
 

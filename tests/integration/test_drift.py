@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from k2conn.clock import monotonic, wall_us
 from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides, drift_watch
 from k2conn.runner.drift_watch import DriftWatch
+from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
 from tests.support.venues import Run, Venue
 
@@ -111,8 +112,7 @@ def _recorded(folder: Path, name: str, numbers: range, **changed: Any) -> Path:
 
 
 def _drift(*words: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "k2conn", "drift", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return warm_process.k2conn("drift", *words, env=environment())
 
 
 def test_the_command_compares_recordings(tmp_path: Path) -> None:

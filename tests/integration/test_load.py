@@ -19,6 +19,8 @@ import fastavro
 import pytest
 import zstandard
 
+from tests.paths import ROOT
+from tests.support import warm_process
 from tests.support.files import quote_rows, trade_rows, written
 
 TRADES, QUOTES = "market.equities.trades.asx", "market.equities.quotes.asx"
@@ -30,8 +32,8 @@ def command(*words: object) -> list[str]:
 
 def load(folder: Path, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a load in a folder to its end."""
-    return subprocess.run(command(*words), cwd=folder, capture_output=True, text=True, timeout=600, check=False,
-                          env={**os.environ, **environment})
+    return warm_process.k2conn("load", *words, cwd=folder, timeout=600,
+                               env={**os.environ, "PYTHONPATH": str(ROOT), **environment})
 
 
 def records(folder: Path, topic: str = TRADES, only: Collection[str] = ()) -> list[dict[str, Any]]:

@@ -163,7 +163,7 @@ def test_health_and_metrics_of_the_process(tmp_path: Path, spec: Path) -> None:
 def get(port: int, path: str) -> int:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with opener.open(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code

@@ -64,7 +64,7 @@ def asked(port: int) -> str:
     said = ""
     for path in ("/health", "/ready", "/metrics"):
         try:
-            said += urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5).read().decode()
+            said += urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30).read().decode()
         except urllib.error.HTTPError as error:
             said += error.read().decode()
         except urllib.error.URLError:  # not yet, or no longer

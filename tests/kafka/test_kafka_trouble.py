@@ -206,7 +206,7 @@ def test_a_full_spool_holds_the_caller_back_and_recovers(bench: Bench, broker: B
             broker.resume()
         await asyncio.wait_for(waiting, 60)
         await bench.put(topic, range(len(put), len(put) + 100))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     bench.drive(work, buffer_bytes=100_000, spool={"max_bytes": 1 << 20})
     proven(read(broker, topic, len(put) + 100), len(put) + 100)
@@ -227,7 +227,7 @@ def test_a_broker_away_at_the_end_leaves_it_to_the_next_start(
     async def second(sink: SpoolingSink) -> None:
         assert bench.spool["recovered"] >= 500
         await bench.put(topic, range(1000, 1100))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     try:
         bench.drive(first)
@@ -244,14 +244,14 @@ def test_a_fatal_idempotence_error_makes_a_new_producer_and_resends(
 
     async def work(sink: SpoolingSink) -> None:
         await bench.put(topic, range(1000))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
         producer = bench.kafka._sender._producer
         assert producer is not None
         manager = producer._client._txn_manager
         for partition in list(manager._sequence_numbers):
             manager._sequence_numbers[partition] += 17  # the broker will find a hole in the sequence
         await bench.put(topic, range(1000, 2000))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
         assert sink.status()["rebuilds"] == 1
 
     bench.drive(work)
@@ -282,7 +282,7 @@ def test_a_cluster_that_names_no_controller_for_a_moment_is_asked_again(
         await sink.prepare({topic: load_schema("trade")})
         assert len(asked) == 3
         await bench.put(topic, range(100))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     bench.drive(work, create_topics=True, partitions=1)
     proven(read(broker, topic, 100), 100)
@@ -338,7 +338,7 @@ def test_lost_rights_park_the_topic_until_they_are_back(
 
     async def work(sink: SpoolingSink) -> None:
         await bench.put(denied, range(100))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
         allowed[0] = False
         for start in range(0, 1000, 100):
             await bench.put(denied, range(100 + start, 200 + start))
@@ -368,7 +368,7 @@ def test_a_record_too_large_is_one_dead_letter_and_its_neighbours_pass(
         for number in range(100):
             size = 1 << 20 if number == 50 else 10
             sink.put(trade(number, topic, vendor_data={"raw": "x" * size}))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
         assert bench.spool["records"] == 0
 
     bench.drive(work, spool={"mode": "always"})
@@ -418,7 +418,7 @@ def test_a_registry_away_later_holds_up_new_subjects_only(
 
     async def work(sink: SpoolingSink) -> None:
         await bench.put(known, range(100))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
         registry.pause()
         try:
             await bench.put(new, range(1000))

@@ -115,7 +115,7 @@ class Stream:
     async def end(self) -> None:
         self._ended = True
         await self._task
-        assert await self._bench.sink.flush(30) == 0
+        assert await self._bench.sink.flush(60) == 0
 
 
 def moved(

@@ -76,7 +76,7 @@ def put(broker: SharedBroker, registry: SharedRegistry, *envelopes: Any, **kafka
     async def work(sink: KafkaSink) -> None:
         for envelope in envelopes:
             sink.put(envelope)
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, book, work, **kafka)
     return book

@@ -88,7 +88,7 @@ def test_records_go_the_quick_way(
         for number in range(RECORDS):
             sink.put(trade(number, topic, "BTCUSD"))
             if number % 10 == 9:
-                assert await sink.flush(30) == 0
+                assert await sink.flush(60) == 0
 
     drive(secured, registry, Book(), work, **settings(secured, listener))
     assert [number_of(message) for message in read(secured, topic, RECORDS)] == list(range(RECORDS))

@@ -219,7 +219,7 @@ def produce(broker: Broker, topic: str, values: list[bytes]) -> None:
         producer.produce(
             topic, value, on_delivery=lambda error, _message: failed.append(error) if error else None
         )
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
     assert not failed
 
 

@@ -124,7 +124,7 @@ def test_a_trade_is_read_back_field_by_field(
     async def work(sink: KafkaSink) -> None:
         sink.put(trade(7, topic))
         assert not book.settled
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
         assert sink.status()["reachable"] is True
 
     drive(broker, registry, book, work)
@@ -186,7 +186,7 @@ def test_keys_go_where_the_java_client_sends_them(
     async def work(sink: KafkaSink) -> None:
         for number, symbol in enumerate(symbols):
             sink.put(trade(number, topic, symbol))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, Book(), work)
     messages = read(broker, topic, len(symbols))
@@ -205,7 +205,7 @@ def test_dead_letters_go_out_as_they_are(
     async def work(sink: KafkaSink) -> None:
         for number in range(3):
             sink.put(dead(number, topic))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, book, work)
     documents = [json.loads(message.value() or b"") for message in read(broker, topic, 3)]
@@ -292,7 +292,7 @@ def test_a_record_that_is_too_large_is_rejected_alone(
         for number in range(100):
             size = 2**20 if number == 50 else 10
             sink.put(trade(number, topic, vendor_data={"raw": "x" * size}))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, book, work)
     ((culprit, reason),) = book.rejected
@@ -368,7 +368,7 @@ def test_a_record_larger_than_a_batch_goes_alone(
     async def work(sink: KafkaSink) -> None:
         for number in range(9):
             sink.put(trade(number, topic, vendor_data={"raw": "x" * (600_000 if number == 4 else 10)}))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, book, work)
     assert [number_of(message) for message in read(broker, topic, 9)] == list(range(9))
@@ -383,7 +383,7 @@ def test_a_venues_wrong_clock_stops_nothing(
     async def work(sink: KafkaSink) -> None:
         sink.put(trade(1, topic, timestamp=future))
         sink.put(trade(2, topic, timestamp=-5_000_000))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, book, work)
     first, second = read(broker, topic, 2)
@@ -424,7 +424,7 @@ def test_topics_are_created_when_asked(broker: SharedBroker, registry: SharedReg
 
     async def work(sink: KafkaSink) -> None:
         sink.put(trade(1, topic))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, Book(), work, create_topics=True, partitions=5)
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
@@ -455,7 +455,7 @@ def test_acknowledgements_are_asked_of_all_replicas(
 
     async def work(sink: KafkaSink) -> None:
         sink.put(trade(1, topic))
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, Book(), work)
     assert asked == [(way, -1)]
@@ -472,7 +472,7 @@ def test_a_full_buffer_is_reported_and_drains(
         assert sink.crowded
         await sink.drain()
         assert not sink.crowded
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, registry, book, work, buffer_bytes=100_000)
 
@@ -513,7 +513,7 @@ def test_a_registry_that_comes_late_delays_and_loses_nothing(
             assert not book.settled
         finally:
             own_registry.resume()
-        assert await sink.flush(30) == 0
+        assert await sink.flush(60) == 0
 
     drive(broker, own_registry, book, work, open_timeout=1)
 

@@ -116,7 +116,7 @@ def test_nothing_is_there_before_its_border_and_all_behind_it_in_order(place: Pl
         assert not bordered.book.settled
         assert place.numbers() == []
         bordered.put(trade(5, place.topic))
-        assert await bordered.sink.flush(20) == 0
+        assert await bordered.sink.flush(60) == 0
         assert place.numbers() == list(range(6))
 
     book = drive(place.settings(), work)
@@ -128,7 +128,7 @@ def test_transactions_one_behind_the_other_meet_no_failure(place: Place) -> None
     async def work(bordered: Bordered) -> None:
         for number in range(40):
             bordered.put(trade(number, place.topic))
-            assert await bordered.sink.flush(20) == 0
+            assert await bordered.sink.flush(60) == 0
         status = bordered.sink.status()
         assert (status["transactions"], status["failed_transactions"]) == (40, 0)
 
@@ -170,7 +170,7 @@ def test_a_record_that_is_refused_becomes_a_dead_letter_of_the_same_transaction(
 def test_a_record_too_large_for_any_broker_never_leaves(place: Place) -> None:
     async def work(bordered: Bordered) -> None:
         bordered.put(trade(1, place.topic), trade(2, place.topic, vendor_data={"x": "x" * 30_000}))
-        assert await bordered.sink.flush(20) == 0
+        assert await bordered.sink.flush(60) == 0
         assert bordered.sink.status()["failed_transactions"] == 0
 
     drive(place.settings(max_request_bytes=20_000, batch_bytes=10_000), work)
@@ -216,7 +216,7 @@ def test_a_sink_that_is_closed_in_the_middle_of_a_transaction_leaves_nothing_of_
     """To stop a producer aborts nothing: the next one of the id does, before it reads what is committed."""
     async def first(bordered: Bordered) -> None:
         bordered.put(trade(0, place.topic))
-        assert await bordered.sink.flush(20) == 0
+        assert await bordered.sink.flush(60) == 0
         with monkeypatch.context() as patch:
             patch.setattr("aiokafka.AIOKafkaProducer.commit_transaction", lambda self: asyncio.sleep(60))
             bordered.put(trade(1, place.topic))
@@ -225,7 +225,7 @@ def test_a_sink_that_is_closed_in_the_middle_of_a_transaction_leaves_nothing_of_
 
     async def second(bordered: Bordered) -> None:
         bordered.put(trade(2, place.topic))
-        assert await bordered.sink.flush(20) == 0
+        assert await bordered.sink.flush(60) == 0
 
     drive(place.settings(), first)
     began = time.monotonic()
@@ -268,7 +268,7 @@ def test_requests_may_take_a_minute_whatever_is_set() -> None:
 def test_who_starts_later_under_the_same_id_ends_who_is_at_work(place: Place) -> None:
     async def work(bordered: Bordered) -> None:
         bordered.put(trade(0, place.topic))
-        assert await bordered.sink.flush(20) == 0
+        assert await bordered.sink.flush(60) == 0
         later = Bordered(place.settings(), Book())
         await later.sink.open()
         try:
@@ -278,7 +278,7 @@ def test_who_starts_later_under_the_same_id_ends_who_is_at_work(place: Place) ->
             assert bordered.sink.crowded
             assert not bordered.sink.status()["reachable"]
             later.put(trade(2, place.topic))
-            assert await later.sink.flush(30) == 0
+            assert await later.sink.flush(60) == 0
             assert later.sink.status()["failed_transactions"] == 0
         finally:
             await later.sink.close()
@@ -295,7 +295,7 @@ def test_slots_do_not_end_each_other(place: Place) -> None:
             for number in range(0, 10, 2):
                 bordered.put(trade(number, place.topic))
                 other.put(trade(number + 1, place.topic))
-                assert await bordered.sink.flush(20) == await other.sink.flush(20) == 0
+                assert await bordered.sink.flush(20) == await other.sink.flush(60) == 0
         finally:
             await other.sink.close()
 

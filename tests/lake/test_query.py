@@ -21,6 +21,7 @@ from k2conn.sinks import make_sink
 from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.databases import candle, numbered
 from tests.support.lakes import lake, rows, writer
 from tests.support.sinks import Book
@@ -46,10 +47,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> LakeSettings:
 
 def asked(settings: LakeSettings, *words: str, code: int = 0, **variables: str) -> str:
     """What a command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", *words], capture_output=True, text=True, timeout=100, check=False,
-        env=environment(K2_LAKE_FOLDER=str(settings.folder), **variables), cwd=settings.folder.parent,
-    )
+    done = warm_process.k2conn(*words, timeout=100, cwd=settings.folder.parent,
+                               env=environment(K2_LAKE_FOLDER=str(settings.folder), **variables))
     assert done.returncode == code, done.stderr
     return done.stdout if code == 0 else done.stderr
 

@@ -62,7 +62,7 @@ def feeder(
 
 def health(port: int) -> Any:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=30) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         return json.load(error)
@@ -70,7 +70,7 @@ def health(port: int) -> Any:
         return None
 
 
-def until(ask: Callable[[], Any], true: Callable[[Any], bool], within: float = 40) -> Any:
+def until(ask: Callable[[], Any], true: Callable[[Any], bool], within: float = 90) -> Any:
     end = time.monotonic() + within
     while True:
         said = ask()

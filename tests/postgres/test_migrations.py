@@ -115,7 +115,7 @@ def test_an_open_candle_and_other_intervals_are_not_in_the_view(database: Databa
     async def work(sink: Any) -> None:
         for one in (candle(1), candle(2, is_closed=False), candle(3, interval="5m")):
             sink.put(one)
-        assert await sink.flush(10) == 0
+        assert await sink.flush(60) == 0
 
     drive(database.dsn, book, work)
     assert database.query("SELECT count(*) FROM candles_1m") == [["1"]]
@@ -128,10 +128,10 @@ def test_a_hole_between_candles_is_logged_once_and_late_ones_log_none(database: 
     async def work(sink: Any) -> None:
         for number in (1, 4):
             sink.put(candle(number))
-            assert await sink.flush(10) == 0
+            assert await sink.flush(60) == 0
         for number in (2, 3, 4, 5):
             sink.put(candle(number))
-            assert await sink.flush(10) == 0
+            assert await sink.flush(60) == 0
 
     drive(database.dsn, book, work)
     logs = "SELECT event_type, symbol, gap_start, gap_end, candles_missing, resolved FROM data_quality_logs"

@@ -27,7 +27,7 @@ def put(database: Database, *envelopes: Any, **given: Any) -> Book:
         for envelope in envelopes:
             sink.put(envelope)
         assert not book.settled
-        assert await sink.flush(20) == 0
+        assert await sink.flush(60) == 0
 
     drive(database.dsn, book, work, **given)
     return book
@@ -104,7 +104,7 @@ def test_only_batches_with_repeats_go_by_way_of_the_temporary_table(database: Da
     async def work(sink: Any) -> None:
         for batch in ([1, 2], [2, 3], [4], [5, 5], [6], [7], [8]):
             sink.put_all([numbered(number) for number in batch])
-            assert await sink.flush(20) == 0
+            assert await sink.flush(60) == 0
 
     drive(database.dsn, book, work)
     assert not book.rejected, book.words
@@ -201,11 +201,11 @@ def test_a_batch_goes_by_rows_or_by_time(database: Database) -> None:
         await asyncio.sleep(0.3)
         assert not book.settled, "neither ten rows nor ten seconds"
         sink.put(candle(9))
-        await until(lambda: len(book.settled) == 10, 5)
+        await until(lambda: len(book.settled) == 10, 60)
         sink.put(candle(10))
         await asyncio.sleep(0.1)
         assert len(book.settled) == 10
-        assert await sink.flush(5) == 0
+        assert await sink.flush(60) == 0
 
     drive(database.dsn, book, work, update_rows=10, update_ms=10_000)
 

@@ -44,7 +44,7 @@ def write(dsn: str, **given: object) -> None:
 
     async def work(sink: object) -> None:
         sink.put(numbered(1))  # type: ignore[attr-defined]
-        assert await sink.flush(10) == 0  # type: ignore[attr-defined]
+        assert await sink.flush(60) == 0  # type: ignore[attr-defined]
 
     drive(dsn, book, work, **given)
     assert len(book.settled) == 1

@@ -149,7 +149,7 @@ class Consumer:
         """What its port says to a path."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with opener.open(f"http://127.0.0.1:{self.port}{path}", timeout=30) as answer:
                 return str(answer.read().decode())
         except OSError:
             return ""

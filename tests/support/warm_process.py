@@ -25,6 +25,8 @@ from tests.support.warm_server import received, sent
 
 _FROM_THE_START = ("PYTHON", "K2CONN_", "LD_", "LC_", "LANG", "TZ", "FORCE_COLOR", "PY_COLORS", "TERMINAL_WIDTH")
 """Variables with these beginnings are read when Python or a module starts: other ones need a process of their own."""
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+"""What keeps numpy and Arrow from starting threads as soon as they are imported."""
 _lock = threading.Lock()
 
 
@@ -74,7 +76,7 @@ def _servers() -> dict[str, str]:
 def _run(words: Sequence[str], env: dict[str, str], cwd: str, files: list[int], timeout: float) -> int:
     with socket.socket(socket.AF_UNIX) as connection:
         with _lock:
-            connection.connect(_server())
+            connection.connect(_server(words))
         connection.settimeout(timeout)
         sent(connection, {"words": words, "env": env, "cwd": cwd}, files)
         pid = received(connection)["pid"]
@@ -86,21 +88,23 @@ def _run(words: Sequence[str], env: dict[str, str], cwd: str, files: list[int], 
     return code
 
 
-_address: str | None = None
+_addresses: dict[str, str] = {}
+"""Where the servers of this process listen, by what else they have imported."""
 
 
-def _server() -> str:
-    """Where the server of this process listens; it ends with this process, whatever ends that."""
-    global _address
-    if _address is None:
+def _server(words: Sequence[str]) -> str:
+    """Where the server for a command listens; it ends with this process, whatever ends that."""
+    kind = "lake" if words[:1] in (["lake"], ["query"]) else ""
+    if kind not in _addresses:
         folder = tempfile.TemporaryDirectory(prefix="k2conn-warm-")
         listener = socket.socket(socket.AF_UNIX)
         address = str(Path(folder.name) / "socket")
         listener.bind(address)
         listener.listen(64)
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.warm_server", str(listener.fileno())], cwd=ROOT, env=_servers(),
-            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, pass_fds=[listener.fileno()],
+            [sys.executable, "-m", "tests.support.warm_server", str(listener.fileno()), *kind.split()], cwd=ROOT,
+            env={**_servers(), **_ONE_THREAD}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            pass_fds=[listener.fileno()],
         )
         listener.close()
 
@@ -111,5 +115,5 @@ def _server() -> str:
             folder.cleanup()
 
         atexit.register(end)
-        _address = address
-    return _address
+        _addresses[kind] = address
+    return _addresses[kind]

@@ -12,7 +12,6 @@ import select
 import socket
 import struct
 import sys
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -25,6 +24,11 @@ _ON_THE_WAY = (
     "encodings.idna", "pydantic.type_adapter", "pydantic.json_schema", "typer._adapters", "typer._click.decorators",
 )
 """What a run imports once it has begun, the engine's own and others'."""
+_OF_A_LAKE = (
+    "duckdb", "pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow",
+    "k2conn.lake.catalog", "k2conn.lake.reader", "k2conn.lake.engine",
+)
+"""What commands for a lake import besides; that takes longer than all the rest."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -61,14 +65,14 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-def _import() -> None:
-    """What most commands import. What starts threads or is an extra of its own is left to those that use it."""
+def _import(of_a_lake: bool) -> None:
+    """What most commands import, and the others that are told of."""
     import k2conn.cli
 
     for found in pkgutil.iter_modules(k2conn.cli.__path__, "k2conn.cli."):
         if not found.ispkg:
             importlib.import_module(found.name)
-    for name in _ON_THE_WAY:
+    for name in (*_ON_THE_WAY, *(_OF_A_LAKE if of_a_lake else ())):
         with suppress(ImportError):
             importlib.import_module(name)
 
@@ -117,8 +121,8 @@ def _kept(connection: socket.socket) -> dict[str, Any]:
 
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
-    _import()
-    assert threading.active_count() == 1
+    _import(sys.argv[2:] == ["lake"])
+    assert len(os.listdir("/proc/self/task")) == 1, "a fork has none of the other threads"
     gc.collect()
     gc.freeze()
     order = _next(listener)

@@ -216,7 +216,7 @@ class StreamMapping:
         received_at, read_symbol, drop_when = scope.received_at, self.stream.symbol.read, self._drop_when
         plain = window.replica is None and window.size > 0
         for item in items:
-            made = context = None
+            made = context = dropped = None
             try:
                 if symbol_key is None:
                     native = read_symbol(item, scope)
@@ -229,12 +229,13 @@ class StreamMapping:
                         fast = self.contexts.prepare(context)
                     if fast is not None:
                         scope.symbol = context.resolved
-                        if drop_when is None or not drop_when(item, scope):
+                        dropped = False if drop_when is None else bool(drop_when(item, scope))
+                        if not dropped:
                             made = fast(item, scope)
             except RecordError:
                 pass  # `_item` meets it again, and says it
             if context is None or made is None:
-                self._item(item, frame, scope, out, False, context is not None)
+                self._item(item, frame, scope, out, False, context is not None, dropped)
                 continue
             identity, event, price, envelope, content = made
             account = context.account
@@ -297,10 +298,12 @@ class StreamMapping:
         context.numbers = gaps.numbers(context.symbol) if self._number_key is not None else None
 
     def _item(
-        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
+        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False,
+        dropped: bool | None = None,
     ) -> None:
-        """Maps any item; ``tried``: the native mapper has already returned None for it."""
-        stream = self.stream
+        """Maps any item. ``tried``: the native mapper has already returned None for it; ``dropped``: whether it is one
+        that `drop_when` drops, where that was asked.
+        """
         context: SymbolContext | None = None
         try:
             native = item.get(self._symbol_key) if type(item) is dict else None
@@ -309,7 +312,9 @@ class StreamMapping:
             if scope.heard is not None:
                 scope.heard.add(context.resolved.native)
             account = context.account
-            if stream.drop_when is not None and stream.drop_when.condition(item, scope):
+            if dropped is None:
+                dropped = self._drop_when is not None and bool(self._drop_when(item, scope))
+            if dropped:
                 account.filtered += 1
                 if self.gaps is not None and self._is_over(item, scope):
                     self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record

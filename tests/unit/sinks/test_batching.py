@@ -92,7 +92,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batches_are_in_order_and_bounded() -> None:
     async def work(sink: BatchingSink, writer: Writer, book: Book) -> None:
         sink.put_all([trade(number, "t") for number in range(55)])
-        assert await sink.flush(5) == 0
+        assert await sink.flush(60) == 0
         assert [len(one) for one in writer.batches] == [20, 20, 15]
         assert [number for one in writer.batches for number in one] == list(range(55))
 
@@ -104,7 +104,7 @@ def test_each_refused_record_is_rejected_alone_with_the_words(bad: set[int]) -> 
     async def work(sink: BatchingSink, writer: Writer, book: Book) -> None:
         writer.bad = bad
         sink.put_all([trade(number, "t") for number in range(55)])
-        assert await sink.flush(5) == 0
+        assert await sink.flush(60) == 0
         assert sink.status()["queued_bytes"] == 0
 
     book = drive(work)
@@ -145,7 +145,7 @@ def test_a_lane_in_trouble_is_named_by_its_topics_and_gives_back_what_waits() ->
         assert [number_of(one) for one in given] == list(range(20, 400, 2))
         assert sink.status()["queued"] == 401 - len(given) - len(book.settled)
         writer.errors.clear()
-        assert await sink.flush(5) == 0
+        assert await sink.flush(60) == 0
 
     book = drive(work)
     assert len(book.settled) == 211

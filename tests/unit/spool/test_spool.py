@@ -32,7 +32,7 @@ def test_nothing_touches_the_disk_while_all_is_well(tmp_path: Path) -> None:
         async with opened(Spool(tmp_path / "spool")) as spool:
             for number in range(100):
                 spool.sink.put(trade(number, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             assert spool.numbers == list(range(100))
             assert spool.status["state"] == "direct"
         assert not (tmp_path / "spool").exists()
@@ -45,7 +45,7 @@ def test_what_is_always_spooled_leaves_nothing_behind_when_all_went_well(tmp_pat
         async with opened(Spool(tmp_path / "spool", mode="always", fsync_ms=20)) as spool:
             for number in range(100):
                 spool.sink.put(trade(number, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             await spool.until(lambda: spool.status["synced"] == 100)
             assert (spool.numbers, spool.status["records"]) == (list(range(100)), 0)
             assert files(tmp_path)
@@ -211,7 +211,7 @@ def test_a_rejected_record_leaves_the_spool_and_its_letter_goes_the_same_way(tmp
             spool.sink._reject = spool.book.reject
             for number in range(6):
                 spool.sink.put(trade(number, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             assert [one.topic for one in spool.book.settled].count(TOPIC + ".dlq") == 1
             assert len(spool.book.settled) == 6
             await spool.until(lambda: spool.status["records"] == 0)
@@ -249,7 +249,7 @@ def test_before_a_bug_of_the_inner_sink_ends_all_its_records_are_on_the_disk(tmp
             with pytest.raises(ZeroDivisionError):
                 await spool.sink.flush(5)
         async with opened(Spool(tmp_path)) as spool:
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             assert spool.numbers == list(range(20))
 
     run(work)
@@ -261,7 +261,7 @@ def test_the_same_envelope_twice_is_two_records(tmp_path: Path) -> None:
             one = trade(1, TOPIC)
             for _ in range(3):
                 spool.sink.put(one)
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             assert spool.numbers == [1, 1, 1]
 
     run(work)
@@ -315,7 +315,7 @@ def test_what_was_acknowledged_is_not_sent_again(tmp_path: Path) -> None:
         async with opened(Spool(tmp_path, mode="always", fsync_ms=10), kill=True) as spool:
             for number in range(100):
                 spool.sink.put(trade(number, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             await asyncio.sleep(0.2)
             spool.inner.up = False
             for number in range(100, 110):
@@ -352,7 +352,7 @@ def test_a_mark_never_hides_what_came_after_it(tmp_path: Path) -> None:
         async with opened(Spool(tmp_path, mode="always", fsync_ms=10), kill=True) as spool:
             for number in range(10):
                 spool.sink.put(trade(number, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             await asyncio.sleep(0.1)
         for life in (100, 200):  # everything before was acknowledged, its mark is still there
             async with opened(Spool(tmp_path), kill=True) as spool:
@@ -564,7 +564,7 @@ def test_records_keep_the_decimals_that_they_were_made_with(tmp_path: Path) -> N
 
     async def find() -> None:
         async with opened(Spool(tmp_path / "spool")) as spool:
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             (envelope,) = spool.book.settled
             assert envelope.schema is not None
             assert envelope.schema.decimals == V2

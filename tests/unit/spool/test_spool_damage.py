@@ -172,7 +172,7 @@ def test_a_file_larger_than_the_spool_is_not_read(tmp_path: Path) -> None:
         async with opened(Spool(tmp_path, mode="always")) as spool:
             assert spool.status["damaged"] == 1
             spool.sink.put(trade(1, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
 
     run(work)
     assert (main / f"{NAME}.unusable").stat().st_size == 1 << 40
@@ -270,7 +270,7 @@ def test_things_with_a_segments_name_are_set_aside(tmp_path: Path) -> None:
         async with opened(Spool(tmp_path, mode="always")) as spool:
             await spool.until(lambda: len(spool.book.settled) == 12)
             spool.sink.put(trade(77, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             await asyncio.sleep(0.3)
 
     run(work)

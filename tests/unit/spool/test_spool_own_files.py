@@ -26,7 +26,7 @@ def used(folder: Path, mode: str = "always") -> None:
         async with opened(Spool(folder, mode=mode, fsync_ms=10)) as spool:
             for number in range(20):
                 spool.sink.put(trade(number, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
             await spool.until(lambda: not spool.status["records"])
 
     run(work)
@@ -121,7 +121,7 @@ def refused(folder: Path, reason: str) -> None:
         async with opened(Spool(folder)) as spool:  # goes on without one, and says so
             assert spool.status["state"] == "off"
             spool.sink.put(trade(1, TOPIC))
-            assert await spool.sink.flush(5) == 0
+            assert await spool.sink.flush(60) == 0
 
     run(work)
 
@@ -232,7 +232,7 @@ def test_a_topic_that_fills_the_disk_is_sent_when_it_is_well(tmp_path: Path, mon
             await spool.until(lambda: len(spool.numbers) == 1500)
             spool.inner.trouble, spool.inner.bound = {}, 500
             spool.inner.send()
-            await spool.until(lambda: len(spool.numbers) == 3000, 20)
+            await spool.until(lambda: len(spool.numbers) == 3000, 60)
             assert [one for one in spool.numbers if one % 2] == list(range(1, 3000, 2))
 
     run(work)

@@ -1,0 +1,52 @@
+"""A command that is a fork of a process with the imports done is what one is that is started as users do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_run import environment
+from tests.support import warm_process
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each is started as users do")
+FRAME = json.dumps({"raw": '{"channel":"heartbeat"}', "at": "soon"}) + "\n"
+
+
+@linux
+@pytest.mark.parametrize(
+    ("words", "given", "variables"),
+    [
+        (("--version",), "", {}),
+        (("run", "--nope"), "", {}),
+        (("run", "kraken", "--candles", "1x"), "", {"K2_SINK": "nothing"}),
+        (("map", "kraken"), '{"channel":"heartbeat"}\n' * 2, {}),
+        (("map", "kraken"), FRAME, {"COLUMNS": "60"}),
+        (("validate", "none.yaml"), "", {}),
+        (("list",), "", {"K2CONN_PURE_PYTHON": "1"}),
+    ],
+)
+def test_it_prints_and_ends_as_one_that_is_started(
+    tmp_path: Path, words: tuple[str, ...], given: str, variables: dict[str, str]
+) -> None:
+    env = environment(**variables)
+    started = subprocess.run([sys.executable, "-m", "k2conn", *words], cwd=tmp_path, env=env, input=given, text=True,
+                             capture_output=True, timeout=120, check=False)
+    found = warm_process.k2conn(*words, cwd=tmp_path, env=env, given=given, timeout=120)
+    assert (found.returncode, found.stdout, found.stderr) == (started.returncode, started.stdout, started.stderr)
+
+
+@linux
+def test_one_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    assert warm_process.k2conn("--version", env=environment(), timeout=120).returncode == 0  # the imports are done
+    with pytest.raises(subprocess.TimeoutExpired):
+        warm_process.k2conn("mock", "kraken", cwd=tmp_path, env=environment(), timeout=3)
+
+
+def test_what_is_read_at_the_start_needs_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warm_process._may_be_a_fork(environment(K2_SINK="file")) == (sys.platform == "linux")
+    for name in ("K2CONN_PURE_PYTHON", "PYTHONIOENCODING", "TZ", "COVERAGE_PROCESS_CONFIG"):
+        assert not warm_process._may_be_a_fork(environment(**{name: "some"})), name
