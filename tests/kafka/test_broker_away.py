@@ -77,7 +77,7 @@ class Process:
         for line in self._process.stderr:
             self.said += line
 
-    def told(self, text: str, within: float = 90) -> None:
+    def told(self, text: str, within: float = 180) -> None:
         end = time.monotonic() + within
         while text not in self.said:
             assert self._process.poll() is None, self.said

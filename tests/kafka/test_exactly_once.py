@@ -59,7 +59,7 @@ class Setting:
     def committed(self, topic: str) -> list[dict[str, object]]:
         return plain(committed(self.broker.bootstrap, self.prefix + topic), "gap" if topic == GAPS else "trade")
 
-    def wait_for_trade(self, number: int, within: float = 90) -> None:
+    def wait_for_trade(self, number: int, within: float = 180) -> None:
         """Until this trade of each symbol, or a later one, is committed."""
         end = time.monotonic() + within
         while min(self._latest.values()) < number:

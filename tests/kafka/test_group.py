@@ -56,7 +56,7 @@ class Member:
         found: dict[str, Any] = json.loads((await get(self.port, "/health"))[2])["group"]
         return found
 
-    async def until(self, condition: Callable[[dict[str, Any]], object], within: float = 90) -> dict[str, Any]:
+    async def until(self, condition: Callable[[dict[str, Any]], object], within: float = 180) -> dict[str, Any]:
         """How it sees its group, as soon as it is so."""
         end, group = time.monotonic() + within, {}
         while time.monotonic() < end:
@@ -146,7 +146,7 @@ async def once_each(exchange: MockExchange) -> None:
     await until(lambda: covered(exchange) == Counter(SYMBOLS))
 
 
-async def until(condition: Callable[[], bool], within: float = 60) -> None:
+async def until(condition: Callable[[], bool], within: float = 120) -> None:
     end = time.monotonic() + within
     while not condition():
         assert time.monotonic() < end

@@ -100,7 +100,7 @@ class Bench:
             if pause and number % 50 == 0:
                 await asyncio.sleep(pause)
 
-    async def until(self, holds: Callable[[], bool], within: float = 90) -> None:
+    async def until(self, holds: Callable[[], bool], within: float = 180) -> None:
         end = time.monotonic() + within
         while not holds():
             assert time.monotonic() < end, str(self.sink.status())
@@ -462,7 +462,7 @@ class Child:
             elif len(words) == 2 and line.endswith("\n"):
                 self.put, self.synced = int(words[0]), int(words[1])
 
-    def wait_for(self, synced: int, within: float = 90) -> None:
+    def wait_for(self, synced: int, within: float = 180) -> None:
         end = time.monotonic() + within
         while self.synced < synced:
             assert time.monotonic() < end

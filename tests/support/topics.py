@@ -154,7 +154,7 @@ class Consumer:
         except OSError:
             return ""
 
-    def until(self, holds: Any, within: float = 60) -> dict[str, Any]:
+    def until(self, holds: Any, within: float = 180) -> dict[str, Any]:
         """Waits until the health page's `source` is as wanted."""
         end = time.monotonic() + within
         while True:

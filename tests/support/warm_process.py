@@ -31,7 +31,7 @@ _lock = threading.Lock()
 
 
 def k2conn(
-    *words: object, env: dict[str, str], cwd: Path | str | None = None, given: str | bytes = b"", timeout: float = 60,
+    *words: object, env: dict[str, str], cwd: Path | str | None = None, given: str | bytes = b"", timeout: float = 120,
     text: bool = True,
 ) -> subprocess.CompletedProcess[Any]:
     """As `subprocess.run` of `python -m k2conn` with these words does it: what it is given is its standard input, all
