@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from k2conn.avro import Resolution, known_schemas, load_schema, well_formed
+from k2conn.avro import RecordSchema, Resolution, known_schemas, load_schema, well_formed
 from k2conn.consumer.decoding import decoded, head_of
 from k2conn.consumer.writer_schemas import WriterSchemas
 from k2conn.errors import RecordError, SettingsError, SinkError
@@ -66,7 +66,7 @@ def target(data: bytes) -> None:
         for one in found:
             if isinstance(one.body, bytes):
                 assert one.schema is not None
-                check(one.schema.name, one.body)
+                check(one.schema, one.body)
             else:
                 assert isinstance(one.body, RecordError)
         left = left[len(found) :]
@@ -80,8 +80,7 @@ def target(data: bytes) -> None:
     assert not left
 
 
-def check(name: str, body: bytes) -> None:
-    """What came out is a record: whoever reads it with our schema can."""
-    schema = load_schema(name)
+def check(schema: RecordSchema, body: bytes) -> None:
+    """What came out is a record: whoever reads it with our schema, of the revision that it is made into, can."""
     assert Resolution(schema.text, schema).body(body)
     assert well_formed(schema, [body]) in (0, 1)
