@@ -12,7 +12,7 @@ INSTALLED_LAKE := $(VENV)/.installed-lake
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-all test test-deploy connect coverage lint servers bench fuzz fuzz-long lock digests sbom site site-version pictures wheels wheels-all clean python java postgres atheris
+.PHONY: help demo demo-all test test-deploy certify connect coverage lint servers bench fuzz fuzz-long lock digests sbom site site-version pictures wheels wheels-all clean python java postgres atheris
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,12 @@ test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then every test, against a 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
 	@$(BIN)/python -m pytest -m deploy -n 2
+
+# Most of the time nothing happens: a venue is silent until the connector notices.
+certify: $(INSTALLED) ## every shipped connector against a mock that misbehaves, read back from files; AT_ONCE= (4)
+	@mkdir -p build
+	@$(BIN)/k2conn certify all --at-once $(or $(AT_ONCE),4) --duration 15s --rate 20 \
+	  --report build/certify.json --report build/certify.html
 
 connect: java ## deploy/connect/build: Kafka Connect with Iceberg's sink, by checksum, and the transform for it
 	@deploy/connect/fetch

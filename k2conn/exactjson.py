@@ -181,7 +181,10 @@ def _beginning(value: Any, left: list[int], limit: int) -> Any:
 
 def plain(number: Decimal) -> str:
     """A decimal's own digits without an exponent where that stays short, else in scientific form."""
+    text = str(number)
+    if "E" not in text:
+        return text
     exponent = number.as_tuple().exponent
     if isinstance(exponent, int) and -40 <= exponent <= 0:
         return format(number, "f")
-    return str(number)
+    return text

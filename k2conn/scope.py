@@ -21,8 +21,8 @@ class Scope:
     ``received_at`` is microseconds since the epoch, taken when the frame arrived, before parsing.
     """
 
-    __slots__ = ("epoch", "file", "heard", "key", "keys", "letters", "line", "message", "notes", "parent", "path",
-                 "received_at", "rounded", "row", "state", "symbol", "unknown_sides")
+    __slots__ = ("around", "epoch", "file", "heard", "key", "keys", "letters", "line", "message", "notes", "parent",
+                 "path", "received_at", "rounded", "row", "state", "symbol", "unknown_sides")
 
     def __init__(self, state: dict[str, Json] | None = None) -> None:
         self.message: Json = None
@@ -34,6 +34,8 @@ class Scope:
         """All keys that lead to the item, from outside in; ``key`` is the last of them."""
         self.parent: Json = None
         """What the item was found in, where `each` has several levels."""
+        self.around: tuple[Json, ...] = ()
+        """All that it was found in, from outside in, the message first; ``parent`` is the last of them."""
         self.notes: dict[str, str] = {}
         """What the converters of one record want said in its vendor_data."""
         self.unknown_sides = 0

@@ -1,4 +1,5 @@
-"""The attack soak: two honest exchanges and three hostile connectors in one process, every kind of attack at random.
+"""The attack soak: two honest exchanges and seven hostile connectors in one process, every kind of attack at random,
+in JSON and in four binary formats.
 
 It shows that an enemy among the venues costs the others nothing. The process is `k2conn run` with the file sink, or
 with Kafka; the hostile venue (`benchmarks.hostile.venue`) is another process; a third party holds connections to the
@@ -32,10 +33,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hostile import binary
 from benchmarks.hostile.asker import SAID, Look, look_of
 from benchmarks.hostile.attacks import ATTACKS
 from benchmarks.hostile.secrets import KEY, leaks
-from benchmarks.hostile.venue import CALLER, CALLS, HANDSHAKES, NAMES, connector, key_of
+from benchmarks.hostile.venue import CALLER, CALLS, HANDSHAKES, NAMES, beside, connector, key_of
 from benchmarks.hostile.written import Files, Kafka, Written
 from benchmarks.processes import Process
 from k2conn.cli.loading import find, load
@@ -87,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="what the process wrote stays here")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the result goes there, too")
     given = parser.parse_args(arguments)
-    known = {*ATTACKS, *HANDSHAKES, *CALLS}
+    known = {*ATTACKS, *binary.KINDS, *HANDSHAKES, *CALLS}
     if given.only is not None and given.only not in known:
         parser.error(f"there is no attack '{given.only}'; known: {', '.join(sorted(known))}")
     with tempfile.TemporaryDirectory(prefix="k2conn-attacked-") as name:
@@ -112,6 +114,8 @@ def soak(given: argparse.Namespace, folder: Path, written: Written) -> Course:
     """Venues, the process, the looks at it."""
     for name in NAMES:
         (folder / f"{name}.yaml").write_text(connector(name))
+        for file, data in beside(name).items():
+            (folder / file).write_bytes(data)
     venue = Process(
         "hostile venue",
         [sys.executable, "-m", "benchmarks.hostile.venue", str(given.seed), given.only or ""],

@@ -1,7 +1,7 @@
-"""The hostile venue, a process of its own: three connectors' WebSockets and the HTTP calls of one of them, on one port.
+"""The hostile venue, a process of its own: some connectors' WebSockets and the HTTP calls of one of them, on one port.
 
 Each connector meets every kind of attack once, in random order, then again and again. The kinds are those of `attacks`
-(on a connection), `HANDSHAKES` (instead of one) and `CALLS` (what HTTP is answered with).
+(on a connection; of `binary` where frames are), `HANDSHAKES` (instead of one) and `CALLS` (what HTTP is answered with).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from benchmarks.hostile import binary
 from benchmarks.hostile.attacks import ATTACKS, FORGED, trade, trades
 from benchmarks.hostile.secrets import KEY
 from benchmarks.hostile.wire import PING, Peer, accepted, frame
@@ -72,7 +73,7 @@ _BEFORE = """\
   url: "{{$state.endpoint}}\""""
 CALLER = "attacked-calls"
 """The connector that calls before it connects, and goes where the answer says."""
-NAMES = ("attacked-a", "attacked-b", CALLER)
+NAMES = ("attacked-a", "attacked-b", CALLER, *binary.FORMATS)
 
 
 def key_of(name: str) -> str:
@@ -82,9 +83,16 @@ def key_of(name: str) -> str:
 
 def connector(name: str) -> str:
     """Its file: a right one, only the venue is wrong."""
+    if name in binary.FORMATS:
+        return binary.connector(name, key_of(name))
     before = _BEFORE.format(name=name, key=key_of(name)) if name == CALLER else _URL
     exchange = name.upper().replace("-", "")
     return CONNECTOR.format(name=name, exchange=exchange, before=before, key=key_of(name))
+
+
+def beside(name: str) -> dict[str, bytes]:
+    """The files that lie beside it."""
+    return binary.FORMATS[name].files if name in binary.FORMATS else {}
 
 
 Handshake = Callable[[asyncio.StreamWriter, bytes], Awaitable[None]]
@@ -247,13 +255,17 @@ class HostileVenue:
             for symbol in ("BTC-USD", "ETH-USD"):
                 await peer.message({"op": "sub", "ok": True, "s": symbol})
             while not writer.is_closing() and not reading.done():
-                await peer.message(trades(trade(), trade()))
+                if name in binary.FORMATS:
+                    await binary.send(peer, binary.FORMATS[name].right(2))
+                else:
+                    await peer.message(trades(trade(), trade()))
                 await peer.raw(frame(b"", op=PING))
-                kind = self._next(name, "attack", [*ATTACKS])
+                attacks = binary.ATTACKS.get(name, ATTACKS)
+                kind = self._next(name, "attack", [*attacks])
                 if kind is None:  # what is to be played is played when it connects again
                     await asyncio.sleep(0.3)
                     break
-                await ATTACKS[kind](peer, self._chance)
+                await attacks[kind](peer, self._chance)
                 await asyncio.sleep(self._chance.uniform(0, 0.3))
         finally:
             reading.cancel()

@@ -19,8 +19,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
+from k2conn.binary.packed_numbers import WIDEST_EXPONENT
 from k2conn.binary.structures import (
-    WIDEST_EXPONENT,
     Choice,
     ExponentTable,
     Float,

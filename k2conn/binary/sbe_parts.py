@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, named_number, packed_numbers, plain_number, scaled
+from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, packed_numbers, plain_number, scaled
 from k2conn.binary.structures import Cursor, Number, Part, Record, decimal_of, object_of
 
 
@@ -45,7 +45,7 @@ class Named(Part):
     def packed(self) -> PackedNumber | None:
         """See `Part`."""
         number = self.number.packed
-        return named_number(number, self.names) if number is not None else None
+        return number._replace(names=self.names) if number is not None and number.names is None else None
 
     def read(self, cursor: Cursor, record: Record) -> Any:
         """See `Part`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,7 +20,7 @@ _HEADER = ("blockLength", "templateId", "schemaId", "version")
 _MOST_ELEMENTS = 50_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Schema:
     """What a schema says of its frames. ``messages``: name and root block by template id."""
 
@@ -26,20 +28,35 @@ class Schema:
     version: int
     header: Structure
     messages: dict[int, tuple[str, FieldBlock]]
+    _head: Callable[[tuple[int, ...]], tuple[int, ...]] = field(init=False)
+    """Of the numbers of a header those that _HEADER names."""
+
+    def __post_init__(self) -> None:
+        self._head = itemgetter(*([name for name, _ in self.header.members].index(one) for one in _HEADER))
 
     def read(self, data: bytes, most: int) -> dict[str, Any]:
         """A frame's message: its name (its number where the schema has none for it) and its members."""
         cursor = Cursor(data, most)
-        header = self.header.read(cursor, {})
-        if header["schemaId"] != self.number:
-            raise ValueError(f"schema {header['schemaId']}, not {self.number}")
-        name, block = self.messages.get(header["templateId"], (str(header["templateId"]), None))
+        length, template, number, version = self._header(cursor)
+        if number != self.number:
+            raise ValueError(f"schema {number}, not {self.number}")
+        name, block = self.messages.get(template, (str(template), None))
         if block is None:
             return {"message": name, "body": None}
-        body = block.read(cursor, {}, header["blockLength"], header["version"])
-        if header["version"] <= self.version:
+        body = block.read(cursor, {}, length, version)
+        if version <= self.version:
             cursor.finish()
         return {"message": name, "body": body}
+
+    def _header(self, cursor: Cursor) -> tuple[int, ...]:
+        """The numbers of _HEADER."""
+        numbers = self.header.numbers
+        if numbers is None or not numbers.plain or numbers.size > cursor.end:
+            header = self.header.read(cursor, {})
+            return tuple(header[name] for name in _HEADER)
+        cursor.count(len(numbers.members) + 1)
+        cursor.at = numbers.size
+        return self._head(numbers.unpack(cursor.data, 0))
 
     def write(self, name: str, body: Any) -> bytes:
         """The opposite; ValueError for what the schema has no message for."""

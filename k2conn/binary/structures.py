@@ -14,14 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from k2conn.binary import floating
-from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, packed_numbers, plain_number, scaled
+from k2conn.binary.packed_numbers import (
+    WIDEST_EXPONENT,
+    PackedNumber,
+    PackedNumbers,
+    packed_numbers,
+    plain_number,
+    scaled,
+)
 from k2conn.errors import RecordError
 
 Record = dict[str, Any]
-WIDEST_EXPONENT = 400
 
 
 class Cursor:
@@ -104,9 +110,7 @@ class Number(Part):
     def packed(self) -> PackedNumber | None:
         """See `Part`."""
         power = self.exponent
-        if self.bits or not (power is None or (type(power) is int and abs(power) <= WIDEST_EXPONENT)):
-            return None
-        return plain_number(self.layout, self.absent, power)
+        return plain_number(self.layout, self.absent, power) if _fixed(power) and not self.bits else None
 
     def read(self, cursor: Cursor, record: Record) -> int | Decimal | None:
         """See `Part`."""
@@ -228,21 +232,21 @@ class Structure(Part):
     name: str
     members: tuple[tuple[str, Part], ...]
     least: int = field(init=False)
-    _numbers: PackedNumbers | None = field(init=False)
+    numbers: PackedNumbers | None = field(init=False)
     """The members, where all are plain numbers."""
 
     def __post_init__(self) -> None:
         self.least = sum(part.least for _, part in self.members)
         places = accumulate((part.least for _, part in self.members), initial=0)
-        self._numbers = packed_numbers(
+        self.numbers = packed_numbers(
             [(name, at, part.packed) for (name, part), at in zip(self.members, places, strict=False)]
         )
 
     def read(self, cursor: Cursor, record: Record) -> Record:
         """See `Part`."""
         cursor.count(len(self.members) + 1)
-        if self._numbers is not None and cursor.at + self.least <= cursor.end:
-            return self._numbers.read(cursor.data, cursor.take(self.least))
+        if self.numbers is not None and cursor.at + self.least <= cursor.end:
+            return self.numbers.read(cursor.data, cursor.take(self.least))
         found: Record = {}
         for name, part in self.members:
             value = part.read(cursor, found)
@@ -365,6 +369,10 @@ class Choice(Part):
             if one is not None and one.name == kind:
                 return one.write(value, out, record)
         raise ValueError(f"no structure is called {kind}")
+
+
+def _fixed(power: Any) -> TypeGuard[int | None]:
+    return power is None or type(power) is int
 
 
 def decimal_of(value: Any) -> Decimal:

@@ -105,7 +105,8 @@ class CsvReader(LineReader):
         self._delimiter = delimiter
 
     def _rows(self, block: bytes, last: bool) -> tuple[list[Row], int]:
-        if self._awaits_header or b'"' in block or b"\0" in block or len(block) > self.limit:
+        odd = b'"' in block or b"\0" in block or block.endswith(b"\r")
+        if self._awaits_header or odd or len(block) > self.limit:
             return self._careful(block, last)
         try:
             text = block.decode()
@@ -113,7 +114,6 @@ class CsvReader(LineReader):
             return self._careful(block, last)
         if "\r" in text:
             text = text.replace("\r\n", "\n")
-            text = text.removesuffix("\r") if last else text
         if (table := native.table) is not None:
             found: list[Row] | None = table(text, self.columns, self._delimiter, self._line)
             if found is not None:
@@ -152,7 +152,7 @@ class CsvReader(LineReader):
             taken, raw, cells = self._next(lines, at, last)
             if not taken:
                 break
-            if raw.strip(b"\r"):
+            if raw.removesuffix(b"\r"):
                 self._take(rows, raw, cells)
             self._line += taken
             used += len(raw) + 1

@@ -58,18 +58,19 @@ def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decod
     assert isinstance(last, MessageFormat)
     limit, read = encoding.limit, last.decoder(encoding.settings)
     unpackers = [one.decoder(encoding.settings, limit) for one in packings if isinstance(one, Packing)]
+    shallow, frugal = last.shallow, last.frugal
 
     def decode(frame: str | bytes) -> Json:
         try:
-            data = frame.encode() if isinstance(frame, str) else bytes(frame)
+            data = frame if type(frame) is bytes else frame.encode() if isinstance(frame, str) else bytes(frame)
             for unpack in unpackers:
                 data = unpack(data)
                 if len(data) > limit:
                     raise RecordError("frame", None, None, "frame-too-large", f"unpacks to more than {limit} bytes")
             message = read(data)
-            if not last.shallow and exactjson.deeper(message):
+            if not shallow and exactjson.deeper(message):
                 raise _malformed("nested too deeply")
-            if not last.frugal and exactjson.larger(message, MOST_VALUES):
+            if not frugal and exactjson.larger(message, MOST_VALUES):
                 raise RecordError("frame", None, None, "frame-too-large", TOO_MANY)
             return message
         except ValueError as error:

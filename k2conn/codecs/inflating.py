@@ -19,15 +19,15 @@ class Deflated(Packing):
 
     def decoder(self, settings: Settings, limit: int) -> Callable[[bytes], bytes]:
         """Inflates at most one byte more than ``limit``."""
-        window, ends = self.window, self.ends
+        window, ends, most, new = self.window, self.ends, limit + 1, zlib.decompressobj
 
         def inflate(data: bytes) -> bytes:
-            machine = zlib.decompressobj(window)
+            machine = new(window)
             try:
-                found = machine.decompress(data, limit + 1)
+                found = machine.decompress(data, most)
             except zlib.error as error:
                 raise ValueError(f"cannot be inflated: {error}") from None
-            if len(found) <= limit:
+            if len(found) < most:
                 if machine.unused_data:
                     raise ValueError(f"{len(machine.unused_data)} bytes after the end of the compressed data")
                 if ends and not machine.eof:

@@ -34,9 +34,11 @@ class JsonFormat(MessageFormat):
 
 def read(frame: str | bytes) -> Json:
     """The message of a frame that needs no unpacking; raises RecordError (malformed-frame, frame-too-large)."""
-    check_text(frame)
+    short = len(frame) < exactjson.SHORT
+    if not short:
+        check_text(frame)
     try:
-        return exactjson.quick(frame) if len(frame) < exactjson.SHORT else exactjson.decode(frame)
+        return exactjson.quick(frame) if short else exactjson.decode(frame)
     except (exactjson.JsonError, *exactjson.UNREADABLE):
         return _judged(frame)
 

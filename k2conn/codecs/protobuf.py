@@ -7,11 +7,12 @@ them (see `k2conn.binary.floating`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from k2conn import exactjson
 from k2conn.binary import floating
+from k2conn.binary.plain_messages import plain_reader
 from k2conn.codecs.component import MessageFormat, Setting, Settings
 from k2conn.errors import RecordError
 from k2conn.plan import Json
@@ -45,15 +46,17 @@ class Protobuf(MessageFormat):
         from google.protobuf.message import DecodeError
 
         kind = _message(settings)
-        inexact = _has_floats(kind.DESCRIPTOR, set())
+        inexact, wire, plain = _has_floats(kind.DESCRIPTOR, set()), _WireCount(kind), plain_reader(kind.DESCRIPTOR)
 
         def decode(data: bytes) -> Json:
             try:
+                if len(data) > MOST and wire.beyond(data, MOST):
+                    raise RecordError("frame", None, None, "frame-too-large", f"it has more than {MOST} values")
                 found = kind.FromString(data)
             except DecodeError as error:
                 raise ValueError(f"no {settings['message']!s}: {error}") from None
-            if len(data) > MOST and _counted(found, MOST) < 0:
-                raise RecordError("frame", None, None, "frame-too-large", f"it has more than {MOST} values")
+            if plain is not None:
+                return plain(found)
             try:
                 message = json_format.MessageToDict(found, preserving_proto_field_name=True)
                 return _exact(message) if inexact else message
@@ -95,24 +98,90 @@ def message_class(descriptor: bytes, name: str) -> type[Message]:
         raise ValueError(f"the descriptor has no message '{name}'") from None
 
 
-def _counted(value: Any, left: int) -> int:
-    """How many of ``left`` values a message, and what is in it, leaves; below 0 where it has more."""
-    for _, found in value.ListFields():
-        left -= 1
-        inner = (found,) if hasattr(found, "ListFields") else ()
-        if not inner and type(found) not in _SINGLE and hasattr(found, "__len__"):
-            left -= len(found)
-            inner = found.values() if hasattr(found, "values") else found
-        for one in inner if left >= 0 else ():
-            if not hasattr(one, "ListFields"):
-                break  # all of a list are of one kind
-            left = _counted(one, left)
-            if left < 0:
-                return left
-    return left
+class _WireCount:
+    """How many values a message has on the wire, found before the library makes them: an empty part of two bytes takes
+    a hundred in memory.
+    """
+
+    def __init__(self, kind: type[Message]) -> None:
+        self._root = kind.DESCRIPTOR
+        self._parts: dict[str, Mapping[int, Any]] = {}
+        """Of a message's full name, by number: the descriptor of a message within, or the bytes of a packed number."""
+
+    def beyond(self, data: bytes, most: int) -> bool:
+        """Whether it has more. What is no message is for the library to refuse: it is counted up to there."""
+        at, ends, parts, groups = 0, [len(data)], [self._of(self._root)], 0
+        try:
+            while most >= 0:
+                while at >= ends[-1]:
+                    ends.pop()
+                    parts.pop()
+                    if not ends:
+                        return False
+                most -= 1
+                tag, at = _varint(data, at)
+                wire = tag & 7
+                if wire == _LENGTH:
+                    size, at = _varint(data, at)
+                    part = None if groups else parts[-1].get(tag >> 3)
+                    if at + size > ends[-1]:
+                        return False
+                    if isinstance(part, int):
+                        most -= _packed(data[at : at + size], part)
+                    elif part is not None:
+                        ends.append(at + size)
+                        parts.append(self._of(part))
+                        continue
+                    at += size
+                elif wire == _VARINT:
+                    _, at = _varint(data, at)
+                elif wire in _FIXED:
+                    at += _FIXED[wire]
+                elif wire in _GROUPS:
+                    groups += _GROUPS[wire]
+                else:
+                    return False
+        except IndexError:
+            return False
+        return True
+
+    def _of(self, message: Any) -> Mapping[int, Any]:
+        known = self._parts.get(message.full_name)
+        if known is None:
+            known = self._parts[message.full_name] = {
+                field.number: field.message_type or _WIDTHS.get(field.type, 1) for field in message.fields
+                if field.message_type is not None or field.type not in _LONG
+            }
+        return known
 
 
-_SINGLE = (str, bytes)
+_VARINT, _LENGTH = 0, 2
+_FIXED = {1: 8, 5: 4}
+_GROUPS = {3: 1, 4: -1}
+_WIDTHS = {1: 8, 2: 4, 6: 8, 7: 4, 15: 4, 16: 8}
+"""Bytes of packed numbers, by the field's type (double, float, fixed ones); all others are varints."""
+_LONG = (9, 12)
+"""Texts and bytes are never packed."""
+_GOES_ON = bytes(range(128, 256))
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A number and the place behind it. IndexError at the end, and for one of more than ten bytes."""
+    byte = data[at]
+    found, shift = byte & 0x7F, 7
+    while byte > 0x7F:
+        at += 1
+        byte = data[at]
+        found |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 70:
+            raise IndexError
+    return found, at + 1
+
+
+def _packed(data: bytes, width: int) -> int:
+    """How many numbers are packed."""
+    return len(data) // width if width > 1 else len(data.translate(None, _GOES_ON))
 
 
 def _has_floats(message: Any, seen: set[str]) -> bool:

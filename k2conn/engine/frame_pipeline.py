@@ -100,13 +100,17 @@ class FramePipeline:
                     finish_letters(scope, envelopes)
                     yield from self._pause()
                     continue
+                several: list[Json] | None = None
                 if each is not None:
                     if self._learns:
                         session.learn(message, actions)
                     found = each(message, scope)
-                    rest = self._handle_messages(
-                        found if type(found) is list else (message,), frame, wall, envelopes, actions
-                    )
+                    if type(found) is list and len(found) == 1:
+                        message = found[0]
+                    elif type(found) is list:
+                        several = found
+                if several is not None:
+                    rest = self._handle_messages(several, frame, wall, envelopes, actions)
                 else:
                     rule = route(message, scope)
                     if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
@@ -232,8 +236,13 @@ class FramePipeline:
         route, scope = self.session.router.route, self._scope
         if len(messages) > AT_ONCE:
             return self._in_slices(messages, frame, wall, envelopes, actions)
+        plain = self._heard_at is None
         for at, message in enumerate(messages):
-            rest = self._handle_message(message, route(message, scope), frame, wall, envelopes, actions)
+            rule = route(message, scope)
+            if plain and rule[0] == routing.STREAM and not self.session.subscriptions.quiet:
+                rest = self._mappings[rule[1]].take(message, frame, scope, envelopes)
+            else:
+                rest = self._handle_message(message, rule, frame, wall, envelopes, actions)
             if rest is not None:
                 return self._with_slices(rest, messages[at + 1 :], frame, wall, envelopes, actions)
         return None

@@ -28,7 +28,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.gap_parts import OpenGaps, checked_gaps, resume_gaps
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.mapping.stream_mapping import StreamMapping
-from k2conn.engine.persisted_state import LARGEST, LATEST_US, LONGEST, is_content
+from k2conn.engine.persisted_state import LARGEST, LATEST_US, LONGEST, MOST_SYMBOLS, is_content
 from k2conn.plan import Plan
 
 VERSION = 1
@@ -114,7 +114,7 @@ class _Pages:
         self._mark = (window.young, len(window.young))
         while new:
             if len(self._page) >= LEAST_IDS:
-                self._number, self._page = self._number + 1, {}
+                self._number, self._page = min(self._number + 1, LARGEST), {}
             room = MOST_IDS - len(self._page)
             self._page.update(new[:room])
             del new[:room]
@@ -166,7 +166,7 @@ def taken_in(connector_state: ConnectorState, parts: Iterable[tuple[Key, Any]], 
             )
         for symbol, one in symbols.items():
             resume_gaps(connector_state, name, symbol, one["gaps"], now_us)
-    return {name: max(pages) + 1 for name, pages in read.pages.items()}
+    return {name: min(max(pages) + 1, LARGEST) for name, pages in read.pages.items()}
 
 
 class _Parts:
@@ -187,8 +187,10 @@ class _Parts:
                 self._check_exchange(value["exchange"])
             elif kind == "symbol":
                 _, _, stream, symbol = key
-                _check(type(stream) is str and type(symbol) is str)
-                self.symbols.setdefault(stream, {})[symbol] = _symbol(value)
+                _check(type(stream) is str and type(symbol) is str and len(symbol) <= LONGEST)
+                known = self.symbols.setdefault(stream, {})
+                known[symbol] = _symbol(value)
+                _check(len(known) <= MOST_SYMBOLS)
             else:
                 _, _, stream, _ = key
                 _check(type(stream) is str)

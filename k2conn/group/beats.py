@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from k2conn import exactjson
+from k2conn.group import said
+from k2conn.group.slots import MOST_SLOTS
 
 VERSION = 1
 EVERY = 1.0
@@ -21,7 +23,8 @@ KNOCK = 3.0
 KNOCKING, AT_WORK, LEFT = "knocking", "at work", "left"
 RELOAD = "reload"
 """What is said to all members: read your connector files again."""
-_LARGEST = 4096
+MOST_MEMBERS = 1000
+"""Instances that are kept in mind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +66,28 @@ class Beat:
 def decoded_beat(data: bytes | None) -> Beat | None:
     """What a member sent; None where it is nothing of ours."""
     try:
-        said: Any = exactjson.decode(data or b"")
-        if not isinstance(said, Mapping) or said["v"] < 1:
+        sent: Any = exactjson.decode(data or b"")
+        if not isinstance(sent, Mapping) or _count(sent["v"]) < VERSION:
             return None
         return Beat(
-            _text(said["group"]), _text(said["instance"]), _text(said["incarnation"]), _text(said["state"]),
-            int(said["generation"]), _numbers(said["owned"]), _numbers(said["carrying"]), _text(said["digest"]),
-            int(said["slots"]), tuple(map(_text, said["connectors"])), _text(said["symbols"]), int(said["load"]),
-            int(said["unsent"]), _text(said["host"]), int(said["pid"]), _text(said["version"]),
+            said.text(sent["group"]), said.text(sent["instance"]), said.text(sent["incarnation"]),
+            said.text(sent["state"]), said.generation(sent["generation"]), said.slots(sent["owned"]),
+            said.slots(sent["carrying"]), said.text(sent["digest"]), said.number(sent["slots"], 0, MOST_SLOTS),
+            said.texts(sent["connectors"]), said.text(sent["symbols"]), _count(sent["load"]), _count(sent["unsent"]),
+            said.text(sent["host"]), _count(sent["pid"]), said.text(sent["version"]),
         )
-    except (exactjson.JsonError, KeyError, TypeError, ValueError, OverflowError):
+    except (exactjson.JsonError, KeyError, TypeError):
         return None
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > 256:
-        raise TypeError
-    return value
-
-
-def _numbers(value: Any) -> frozenset[int]:
-    if not isinstance(value, list) or len(value) > _LARGEST or not all(type(one) is int for one in value):
-        raise TypeError
-    return frozenset(value)
+def _count(value: object) -> int:
+    return said.number(value, 0, said.LARGEST_COUNT)
 
 
 class RollCall:
     """The members of one group, by what was heard of them. ``silent``: seconds after which one that is not heard does
-    not count any more.
+    not count any more. Of more than `MOST_MEMBERS` instances those that are gone are forgotten first; while none is,
+    who comes with a new name is not heard.
     """
 
     def __init__(self, group: str, silent: float = SILENT) -> None:
@@ -106,10 +103,19 @@ class RollCall:
         before = self._latest.get(beat.instance)
         if beat.state == KNOCKING:
             return False  # it is no member yet, and another process of its name may be one
+        if before is None and len(self._latest) >= MOST_MEMBERS and not self._forgot_one(now):
+            return False
         self._latest[beat.instance] = beat, now
         return before is None or (before[0].owned, before[0].carrying, before[0].state) != (
             beat.owned, beat.carrying, beat.state
         )
+
+    def _forgot_one(self, now: float) -> bool:
+        alive = self.alive(now)
+        gone = [(heard, name) for name, (_, heard) in self._latest.items() if name not in alive]
+        if gone:
+            del self._latest[min(gone)[1]]
+        return bool(gone)
 
     def last_of(self, instance: str) -> Beat | None:
         """What an instance said last, whether it is alive or not."""

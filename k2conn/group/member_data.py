@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from k2conn import exactjson
+from k2conn.group import said
 from k2conn.group.assignor import SlotClaim, assign_slots
 from k2conn.group.slots import MOST_SLOTS, SlotTable
 
 VERSION = 1
 _LARGEST_TEXT = 64
+_LARGEST_REFUSAL = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,13 @@ class MemberData:
     def decoded(cls, data: bytes) -> MemberData | None:
         """What another member sent; None where it is nothing of ours."""
         try:
-            said = exactjson.decode(data)
-            if said["version"] < 1:
-                return None
-            owned = frozenset(one for one in said["owned"] if isinstance(one, int) and 0 <= one < MOST_SLOTS)
-            return cls(str(said["instance"]), str(said["digest"]), int(said["slots"]),
-                       tuple(map(str, said["connectors"])), SlotClaim(owned, int(said["generation"])))
-        except (exactjson.JsonError, KeyError, TypeError, ValueError):
+            sent = exactjson.decode(data)
+            said.number(sent["version"], VERSION, said.LARGEST_COUNT)
+            slots = said.number(sent["slots"], 1, MOST_SLOTS)
+            claim = SlotClaim(said.slots(sent["owned"]), said.generation(sent["generation"]))
+            instance, digest = said.text(sent["instance"]), said.text(sent["digest"])
+            return cls(instance, digest, slots, said.texts(sent["connectors"]), claim)
+        except (exactjson.JsonError, KeyError, TypeError):
             return None
 
     def difference(self, other: MemberData) -> str:
@@ -82,9 +84,12 @@ class GivenSlots:
     def beside(cls, data: bytes) -> GivenSlots:
         """What was sent beside the slots."""
         try:
-            said = exactjson.decode(data)
-            return cls((), str(said["refused"]), int(said["generation"]))
-        except (exactjson.JsonError, KeyError, TypeError, ValueError):
+            sent = exactjson.decode(data)
+            refused = sent["refused"]
+            if type(refused) is not str:
+                return cls()
+            return cls((), refused[:_LARGEST_REFUSAL], said.generation(sent["generation"]))
+        except (exactjson.JsonError, KeyError, TypeError):
             return cls()
 
 
@@ -107,7 +112,7 @@ def given_slots(members: Mapping[str, bytes], own: MemberData, weights: tuple[in
         else:
             alike[one.instance] = member
     shares = assign_slots({name: known[member].claim for name, member in alike.items()}, weights)
-    generation = max((one.claim.generation for one in known.values()), default=0) + 1
+    generation = min(max((one.claim.generation for one in known.values()), default=0) + 1, said.LATEST_GENERATION)
     return {**found, **{alike[name]: GivenSlots(slots, "", generation) for name, slots in shares.items()}}
 
 

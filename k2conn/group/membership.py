@@ -100,8 +100,9 @@ class SlotMembership:
         self._generation = beside.generation
 
     def given(self, slots: Iterable[int]) -> None:
-        """The group has given the member these slots."""
-        self.claim = SlotClaim(frozenset(slots), self._generation)
+        """The group has given the member these slots; whoever assigned them may have named others than there are."""
+        known = range(self._settings.slots)
+        self.claim = SlotClaim(frozenset(one for one in slots if one in known), self._generation)
         self.assignments += 1
         self.changed.set()
 

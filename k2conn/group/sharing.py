@@ -75,6 +75,8 @@ class GroupSharing:
         self._other_symbols: set[str] = set()
         """Members of which it was said that they name other symbols."""
         self._reloading = asyncio.Lock()
+        self._reload_asked = False
+        """By another one, and not begun: who asks meanwhile asks for the same."""
         self._log = get_logger(group=settings.name, instance=settings.instance)
         runner.group = self.status
 
@@ -105,20 +107,23 @@ class GroupSharing:
     async def reload(self) -> bool:
         """Reads the files again; whether what they say can be run by this group."""
         async with self._reloading:
-            try:
-                jobs = await asyncio.to_thread(self._read)
-                table = slot_table(jobs, self.settings.slots)
-            except K2Error as error:
-                self._log.error("reload refused, the old plan goes on", problems=str(error).splitlines())
-                return False
-            if table.digest != self.table.digest:
-                self._log.error("reload refused: other connectors need another group, or a restart of all its members")
-                return False
-            self._jobs, self.table = jobs, table
-            self._own = replace(self._own, symbols=table.symbols_digest)
-            self._want()
-            self._log.info("reloaded: the slots have the symbols that the files say now")
-            return True
+            return await self._reload()
+
+    async def _reload(self) -> bool:
+        try:
+            jobs = await asyncio.to_thread(self._read)
+            table = slot_table(jobs, self.settings.slots)
+        except K2Error as error:
+            self._log.error("reload refused, the old plan goes on", problems=str(error).splitlines())
+            return False
+        if table.digest != self.table.digest:
+            self._log.error("reload refused: other connectors need another group, or a restart of all its members")
+            return False
+        self._jobs, self.table = jobs, table
+        self._own = replace(self._own, symbols=table.symbols_digest)
+        self._want()
+        self._log.info("reloaded: the slots have the symbols that the files say now")
+        return True
 
     # -- coming and going
 
@@ -219,7 +224,8 @@ class GroupSharing:
         if beat is None or beat.group != self.settings.name:
             return
         if beat.state == RELOAD:
-            if self._own.state == AT_WORK:
+            if self._own.state == AT_WORK and not self._reload_asked:
+                self._reload_asked = True
                 self._task(self._asked_to_reload())
             return
         self._name.take(beat)
@@ -227,7 +233,9 @@ class GroupSharing:
             self._news.set()
 
     async def _asked_to_reload(self) -> None:
-        await self.reload()
+        async with self._reloading:
+            self._reload_asked = False
+            await self._reload()
 
     async def _poll(self) -> None:
         while True:
@@ -330,12 +338,10 @@ class GroupSharing:
         self._runner.divide_limits((names.index(self.settings.instance), len(names)), parts)
 
     def _compare_symbols(self, now: float) -> None:
-        for name, beat in self._roll.alive(now).items():
-            if beat.symbols == self._own.symbols:
-                self._other_symbols.discard(name)
-            elif name not in self._other_symbols:
-                self._other_symbols.add(name)
-                self._log.warning("a member names other symbols: each slot has those that its owner knows", member=name)
+        others = {name for name, beat in self._roll.alive(now).items() if beat.symbols != self._own.symbols}
+        for name in sorted(others - self._other_symbols):
+            self._log.warning("a member names other symbols: each slot has those that its owner knows", member=name)
+        self._other_symbols = others
 
     # -- seen from outside
 

@@ -68,7 +68,7 @@ async def survey(settings: GroupSettings, reload: bool = False) -> GroupSurvey:
         until = monotonic() + LISTENS
         while (now := monotonic()) < until:
             _take(roll, await topic.hear(LOOK), now)
-        return _survey(settings.name, roll, now)
+        return survey_of(settings.name, roll, now)
     finally:
         await topic.close()
 
@@ -80,7 +80,8 @@ def _take(roll: RollCall, heard: list[bytes], now: float) -> None:
             roll.take(beat, now)
 
 
-def _survey(name: str, roll: RollCall, now: float) -> GroupSurvey:
+def survey_of(name: str, roll: RollCall, now: float) -> GroupSurvey:
+    """What a roll call says of the group."""
     alive, ages = roll.alive(now), roll.ages(now)
     count = max((beat.slots for beat in alive.values()), default=0)
     owned = {slot for beat in alive.values() for slot in beat.owned}

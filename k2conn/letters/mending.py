@@ -95,7 +95,7 @@ class Mender:
         own = stream.drop_when
 
         def dropped(item: Any, scope: Scope) -> bool:
-            if self._chosen is not None and not (self._is_chosen(item) or self._is_chosen(scope.parent)):
+            if self._chosen is not None and not any(map(self._is_chosen, (item, *scope.around))):
                 return True
             return own is not None and own.condition(item, scope)
 

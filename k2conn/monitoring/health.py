@@ -133,6 +133,8 @@ class HealthServer:
         self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         """All connections, the oldest first."""
+        self._sent_away: set[asyncio.Task[None]] = set()
+        """Of connections that had to go: they end in one of the next turns of the event loop."""
         self._answering: set[asyncio.StreamWriter] = set()
         self._second, self._answers = 0, 0
         """The second of the loop's clock, and how many answers were made in it."""
@@ -180,14 +182,18 @@ class HealthServer:
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             writer.transport.abort()  # a client that is slow, or went away; what it does not read is not kept
         finally:
-            del self._clients[writer]
+            self._clients.pop(writer, None)
             self._answering.discard(writer)
 
     def _make_room(self) -> None:
         """With too many connections, the oldest that has not asked anything yet has to go, else the oldest."""
-        if len(self._clients) > CLIENTS:
+        while len(self._clients) > CLIENTS:
             asking = (one for one in self._clients if one not in self._answering)
-            next(asking, next(iter(self._clients))).transport.abort()
+            writer = next(asking, next(iter(self._clients)))
+            task = self._clients.pop(writer)  # at once: more than one may come in a turn
+            self._sent_away.add(task)
+            task.add_done_callback(self._sent_away.discard)
+            writer.transport.abort()
 
     async def _stream(
         self, ongoing: Ongoing, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

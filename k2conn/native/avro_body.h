@@ -83,4 +83,31 @@ static inline int is_utf8(const uint8_t *at, size_t size)
     return 1;
 }
 
+/* A text, which must be UTF-8. */
+static inline int get_utf8(Body *body, const uint8_t **text, size_t *size)
+{
+    int failed = get_text(body, text, size);
+    return failed == DONE && !is_utf8(*text, *size) ? MALFORMED : failed;
+}
+
+/* The keys of a map. One with more, or that names a key twice, is not handled. */
+enum { MOST_ENTRIES = 64 };
+typedef struct {
+    const uint8_t *texts[MOST_ENTRIES];
+    size_t sizes[MOST_ENTRIES];
+    int count;
+} Keys;
+
+static inline int put_key(Keys *keys, const uint8_t *text, size_t size)
+{
+    if (keys->count == MOST_ENTRIES)
+        return UNHANDLED;
+    for (int at = 0; at < keys->count; at++)
+        if (keys->sizes[at] == size && !memcmp(keys->texts[at], text, size))
+            return UNHANDLED;
+    keys->texts[keys->count] = text;
+    keys->sizes[keys->count++] = size;
+    return DONE;
+}
+
 #endif

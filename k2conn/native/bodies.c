@@ -6,8 +6,7 @@ static int text(Body *body)
 {
     const uint8_t *found;
     size_t size;
-    int failed = get_text(body, &found, &size);
-    return failed == DONE && !is_utf8(found, size) ? MALFORMED : failed;
+    return get_utf8(body, &found, &size);
 }
 
 static int entries(Body *body, int texts)

@@ -6,7 +6,6 @@
 #include "fields.h"
 #include "growing.h"
 
-enum { MOST_ENTRIES = 64 }; /* of a map; one with more is not handled */
 enum { VALID, FIXED, OFFSETS, TEXTS_OF, MORE_OFFSETS, MORE_TEXTS, BUFFERS };
 
 typedef struct {
@@ -51,17 +50,16 @@ static int put_bytes(Column *column, int offsets, const void *text, size_t size)
 
 static int put_text(Column *column, int offsets, Body *body, const uint8_t **text, size_t *size)
 {
-    int failed = get_text(body, text, size);
-    if (failed != DONE)
-        return failed;
-    return is_utf8(*text, *size) ? put_bytes(column, offsets, *text, *size) : MALFORMED;
+    int failed = get_utf8(body, text, size);
+    return failed != DONE ? failed : put_bytes(column, offsets, *text, *size);
 }
 
 static int put_entries(Column *column, const Field *field, Body *body)
 {
-    const uint8_t *keys[MOST_ENTRIES], *text;
-    size_t sizes[MOST_ENTRIES], size;
+    const uint8_t *text;
+    size_t size;
     int64_t count, all = 0;
+    Keys keys = {.count = 0};
     int failed;
     do {
         if ((failed = block(body, &count)) != DONE)
@@ -71,13 +69,8 @@ static int put_entries(Column *column, const Field *field, Body *body)
                 return failed;
             if (field->kind != MAP)
                 continue;
-            if (all >= MOST_ENTRIES)
-                return UNHANDLED;
-            for (int64_t other = 0; other < all; other++)
-                if (sizes[other] == size && !memcmp(keys[other], text, size))
-                    return UNHANDLED;
-            keys[all] = text;
-            sizes[all] = size;
+            if ((failed = put_key(&keys, text, size)) != DONE)
+                return failed;
             if ((failed = put_text(column, MORE_OFFSETS, body, &text, &size)) != DONE)
                 return failed;
         }

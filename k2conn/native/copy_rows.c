@@ -1,7 +1,8 @@
 /* Avro records as rows of PostgreSQL's binary COPY: see `k2conn.sinks.postgres.rows`, which does the same in Python.
 
-   Every read is checked against the end of the body. Bodies that this file does not handle (decimals beyond 128 bits)
-   make `rows` return None, and the Python beside it decides. The work is done without the interpreter's lock. */
+   Every read is checked against the end of the body. Bodies that this file does not handle (decimals beyond 128 bits,
+   maps that name a key twice, texts that are no UTF-8) make `rows` return None, and the Python beside it decides. The
+   work is done without the interpreter's lock. */
 #include <stdlib.h>
 
 #include "fields.h"
@@ -120,6 +121,7 @@ static int put_map(Rows *rows, Body *body)
     size_t place = rows->used, size;
     int64_t count;
     const uint8_t *text;
+    Keys keys = {.count = 0};
     int first = 1, failed;
     if (put(rows, 0, 4) != DONE || put_raw(rows, "\1{", 2) != DONE)
         return NO_MEMORY;
@@ -129,11 +131,12 @@ static int put_map(Rows *rows, Body *body)
         for (int64_t at = 0; at < count; at++, first = 0) {
             if ((!first && put_raw(rows, ",", 1) != DONE))
                 return NO_MEMORY;
-            if ((failed = get_text(body, &text, &size)) != DONE || (failed = put_json(rows, text, size)) != DONE)
+            if ((failed = get_utf8(body, &text, &size)) != DONE || (failed = put_key(&keys, text, size)) != DONE
+                || (failed = put_json(rows, text, size)) != DONE)
                 return failed;
             if (put_raw(rows, ":", 1) != DONE)
                 return NO_MEMORY;
-            if ((failed = get_text(body, &text, &size)) != DONE || (failed = put_json(rows, text, size)) != DONE)
+            if ((failed = get_utf8(body, &text, &size)) != DONE || (failed = put_json(rows, text, size)) != DONE)
                 return failed;
         }
     } while (count);
@@ -156,7 +159,7 @@ static int put_texts(Rows *rows, Body *body)
         if ((failed = block(body, &count)) != DONE)
             return failed;
         for (int64_t at = 0; at < count; at++) {
-            if ((failed = get_text(body, &text, &size)) != DONE)
+            if ((failed = get_utf8(body, &text, &size)) != DONE)
                 return failed;
             if (put(rows, size, 4) != DONE || put_raw(rows, text, size) != DONE)
                 return NO_MEMORY;
@@ -191,7 +194,8 @@ static int put_column(Rows *rows, Body *body, const Field *column)
         return put(rows, UINT32_MAX, 4);
     switch (column->kind) {
     case TEXT: case UUID: case BYTES:
-        if ((failed = get_text(body, &text, &size)) != DONE)
+        failed = column->kind == TEXT ? get_utf8(body, &text, &size) : get_text(body, &text, &size);
+        if (failed != DONE)
             return failed;
         if (column->kind == UUID)
             return put_uuid(rows, text, size);

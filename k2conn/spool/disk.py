@@ -56,7 +56,7 @@ class Disk:
             try:
                 self._append(segment, data)
             except OSError as error:
-                return count, error
+                return count, error.with_traceback(None)  # which would keep the data for as long as the error is kept
         return len(parts), None
 
     def _append(self, segment: SpoolSegment, data: bytes) -> None:

@@ -92,10 +92,11 @@ class Flusher:
         self._dirty.clear()
         parts = [(one, segment, data) for one in logs for segment, data in one.parts()]
         error = await self._append(parts) if parts else None
+        del parts  # it is as much as waits in memory, and an error that is raised here keeps what this function has
         if sync:
             await self._force(logs)
         if error is not None:
-            raise error
+            raise OSError(error.errno, error.strerror, error.filename)  # not that one: it would keep itself
         if sync:
             self.synced = appended
         for one, position, finished in done:

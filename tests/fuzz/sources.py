@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from tests.fuzz.engines.building import MODULES, NATIVE
-from tests.fuzz.target import HOST, IN_C, Target
+from tests.fuzz.engines.building import NATIVE
+from tests.fuzz.target import HOST, HOSTED, IN_C, Target
 from tests.paths import ROOT
 
 _INCLUDED = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
@@ -42,7 +42,8 @@ def sources(target: Target) -> list[Path]:
     """
     if not target.in_python:
         return sorted(included([IN_C / f"{target.name}.c"]))
-    in_c = [IN_C / f"{HOST}.c", *(NATIVE / name for name in MODULES)] if target.language == "c" else []
+    hosted = HOSTED[target.name] if target.language == "c" else ()
+    in_c = [IN_C / f"{HOST}.c", *(NATIVE / f"{name}.c" for name in hosted)] if hosted else []
     files = run_by(target)
     built = [path.parent / f"{path.name.split('.')[0]}.c" for path in files if path.suffix == ".so"]
     python = {path for path in files if path.suffix == ".py"}

@@ -15,8 +15,13 @@ HOST, REPLAY = "python_host", "replay_main"
 """The files in `c/` that are no targets: one runs a target in Python beside the instrumented C modules, one runs a
 target over files.
 """
-HOSTED = ("mapper",)
-"""Targets in Python that count as C: what they try is written in C."""
+HOSTED = {
+    "mapper": ("mapper", "getters"),
+    "cells": ("cells",),
+    "record_batch": ("record_batch",),
+    "record_bodies": ("bodies", "columns", "copy_rows", "picking"),
+}
+"""Targets in Python that count as C, each with the modules of `k2conn.native` that it tries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ def test_counts_add_up_as_long_as_the_sources_are_the_same(tmp_path: Path) -> No
     add(path, outcome.Outcome("spool", "atheris", 10, 2, [], 7), "code")
     add(path, outcome.Outcome("spool", "mutations", 90, 3, []), "code")
     long.show(path, page)
-    assert "5 executions of the C part. Below the goal: buffer, digests, frames" in page.read_text()
+    assert "5 executions of the C part. Below the goal: buffer, cells, digests, frames" in page.read_text()
     assert "| `frames` | 15 | 1 | 5 | 0 | 5 | 3 | 0 | - | 0 | `other` |" in page.read_text()
     assert "| `spool` | 100 | 0 | 100 | 0 | 10 | 5 | 90 | 30 | 7 | `code` |" in page.read_text()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -131,3 +132,64 @@ def test_a_token_is_renewed_on_the_open_connection(tmp_path: Path) -> None:
     assert "venue: 1 connections" in venue.said
     assert "0 frames not understood" in venue.said
     assert "every 500ms, after the calls of `before`" in k2conn(file, "explain", file.name).stdout
+
+
+TALK = HEAD + """
+connection:
+  url: wss://venue.example/ws
+  capture: [{when: {e: hello}, into: ms, value: every}]
+  heartbeat: {every: "{$state.ms} ms", send: {op: ping}, answer: {op: pong}, within: 20s}
+  steps:
+    - {name: welcome, expect: {accepted: {e: hello}}}
+    - {name: set up, send: {op: setup}, expect: {accepted: {op: setup}}}
+    - {name: asked for more, expect: {accepted: {more: wanted}}}
+    - send: '{"op":"sub","symbols":["{$symbols}"]}'
+      later: {op: add, symbols: $symbols}
+      batch: 1
+      for: trade
+      expect: {accepted: {op: [sub, add], ok: true}, symbol: s, within: 20s}
+streams:
+  trade:
+    when: {ch: trade}
+    each: from_json(data)
+    fields:
+      symbol: s
+      trade_id: i
+      price: {from: counter, scale: {divide_by: base}, on_overflow: round}
+      quantity: base
+      timestamp: {from: t, unit: ms}
+      side: {value: UNKNOWN}
+tests:
+  - name: the conversation
+    dialogue:
+      - received: {e: hello, every: 1000}
+      - sent: {op: setup}
+      - received: {op: setup}
+      - received: {more: wanted}
+      - sent: {op: sub, symbols: [BTC-USD]}
+      - sent: {op: add, symbols: [ETH-USD]}
+      - received: {op: sub, ok: true, s: BTC-USD}
+      - received: {op: add, ok: true, s: ETH-USD}
+      - received: {ch: trade, data: '[{"s":"BTC-USD","i":1,"counter":"5232.00","base":"0.1","t":1767323045678}]'}
+        records: [{symbol: BTCUSD, price: "52320", quantity: "0.1"}]
+      - after: 1s
+        sent: {op: ping}
+      - received: {op: pong}
+"""
+
+
+def test_what_a_venue_says_by_itself_is_waited_for_in_its_place(tmp_path: Path) -> None:
+    """A welcome with the period of pings, a question after the set-up, another frame for what is added."""
+    file = tmp_path / "venue.yaml"
+    file.write_text(TALK)
+    assert k2conn(file, "test", file.name).returncode == 0
+    with mock(file) as venue:
+        ended = k2conn(file, "run", file.name, "--sink", "console", "--port", "-1", "--max-records", "80",
+                       "--duration", "60s", **venue.variables)
+    records = [json.loads(line)["record"] for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert {record["symbol"] for record in records} == {"BTCUSD", "ETHUSD"}, ended.stderr
+    assert len({record["message_id"] for record in records}) == len(records) == 80
+    found = re.search(r"(\d+) heartbeats answered, (\d+) frames not understood", venue.said)
+    assert found is not None, venue.said
+    assert int(found[1]) >= 1
+    assert int(found[2]) == 0

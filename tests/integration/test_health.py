@@ -198,6 +198,34 @@ def test_clients_that_do_not_ask_keep_nobody_out(request_lines: str) -> None:
     serving(check)
 
 
+def test_clients_that_come_all_at_once_are_no_more_than_there_may_be() -> None:
+    """Several are taken in one turn of the event loop: for each of them another one must go."""
+    async def check(port: int, run: Run) -> None:
+        waiting = [socket.socket() for _ in range(CLIENTS + 30)]
+        try:
+            for one in waiting:  # before the server has a turn, and within its backlog
+                one.setblocking(False)
+                one.connect_ex(("127.0.0.1", port))
+            await asyncio.sleep(0.5)
+            assert (await get(port, "/live"))[0] == 200
+            assert sum(map(stands, waiting)) <= CLIENTS
+        finally:
+            for one in waiting:
+                one.close()
+
+    serving(check)
+
+
+def stands(client: socket.socket) -> bool:
+    """Whether a connection was not cut off."""
+    try:
+        return client.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except ConnectionError:
+        return False
+
+
 def all_of(client: socket.socket) -> bytes:
     """What came until the connection ended, in whatever way."""
     client.settimeout(5)

@@ -376,6 +376,24 @@ def test_a_record_too_large_is_one_dead_letter_and_its_neighbours_pass(
     assert len(read(broker, letters, 1)) == 1
 
 
+def test_records_of_other_centuries_cost_their_neighbours_nothing(
+    bench: Bench, broker: Broker, kafka_topic: NameTopic
+) -> None:
+    """A broker refuses a batch of which one record is of tomorrow (`message.timestamp.after.max.ms` is an hour)."""
+    topic = create(broker, kafka_topic("trades"))
+    far = (4_102_444_800_000, 2**62, -5, 0)
+
+    async def work(sink: SpoolingSink) -> None:
+        for number in range(200):
+            one = trade(number, topic, f"S{number % KEYS}")
+            sink.put(one._replace(timestamp_ms=far[number // 7 % len(far)]) if number % 7 == 0 else one)
+        assert await sink.flush(20) == 0
+        assert bench.spool["records"] == 0
+
+    bench.drive(work)
+    proven(read(broker, topic, 200), 200)
+
+
 # -- the registry
 
 

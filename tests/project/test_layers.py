@@ -138,10 +138,11 @@ IMPORTABLE: dict[str, set[str]] = {
     },
     "group/slots": {"plan"},
     "group/assignor": set(),
-    "group/member_data": {"exactjson", "group/assignor", "group/slots"},
+    "group/said": {"group/slots"},
+    "group/member_data": {"exactjson", "group/assignor", "group/said", "group/slots"},
     "group": {
-        *LEAVES, "clock", "engine", "envelope", "group/assignor", "group/member_data", "group/slots", "observe",
-        "runner", "sinks",
+        *LEAVES, "clock", "engine", "envelope", "group/assignor", "group/member_data", "group/said", "group/slots",
+        "observe", "runner", "sinks",
     },
     "api": {*LEAVES, "avro", "clock", "lake", "loopback", "runner", "sinks"},
     "settings": {
@@ -341,8 +342,8 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 PURE = (
     "anomalies", "audit", "binary", "candles", "charts", "compiler", "drift", "engine", "features", "plan", "records",
-    "scope", "codecs", "errors", "envelope", "exactjson", "group/slots", "group/assignor", "group/member_data",
-    "schemes", "tools/connector_tests",
+    "scope", "codecs", "errors", "envelope", "exactjson", "group/slots", "group/assignor", "group/said",
+    "group/member_data", "schemes", "tools/connector_tests",
 )
 
 

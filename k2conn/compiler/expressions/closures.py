@@ -167,6 +167,8 @@ class ClosureCompiler:
         if kind == "eq" and literal["type"] == "literal" and isinstance(literal["value"], str):
             text = literal["value"]
             return lambda value, scope: left(value, scope) == text
+        if kind in ("eq", "ne") and literal["type"] == "literal" and type(literal["value"]) is not bool:
+            return _equals(left, literal["value"], kind == "eq")
         if kind == "eq":
             return lambda value, scope: equal(left(value, scope), right(value, scope))
         if kind == "ne":
@@ -178,6 +180,8 @@ class ClosureCompiler:
 
         def ordered(value: Any, scope: Scope) -> Any:
             one, other = left(value, scope), right(value, scope)
+            if (type(one) is int or type(one) is Decimal) and (type(other) is int or type(other) is Decimal):
+                return compare(one, other)
             if _is_number(one):
                 if _is_number(other):
                     return compare(one, other)
@@ -247,6 +251,9 @@ class ClosureCompiler:
     def _filter_projection(self, node: Any) -> Getter:
         self._slower("fast")
         base, each, test = self._children(node)
+        _, as_they_are, condition = (child["type"] for child in node["children"])
+        if as_they_are == "identity" and condition == "comparator":
+            return _those(base, test)
 
         def projection(value: Any, scope: Scope) -> Any:
             rows = base(value, scope)
@@ -304,8 +311,10 @@ class ClosureCompiler:
         if self.lenient and name in ("starts_with", "ends_with"):
             return self._affix(name, arguments)
         self._slower("general")
-        lenient = self.lenient
-        return lambda value, scope: functions.call(name, [given(value, scope) for given in arguments], lenient)
+        found = functions.caller(name, arguments, self.lenient)
+        if taken != 1 or node["children"][1]["type"] != "expref":
+            return found
+        return functions.chooser(name, arguments[0], self.compile(node["children"][1]["children"][0]), found)
 
     def _affix(self, name: str, arguments: list[Getter]) -> Getter:
         self._slower("fast")
@@ -389,6 +398,32 @@ def _elements(base: Getter) -> Getter:
         return [row for row in rows if row is not None] if isinstance(rows, list) else None
 
     return elements
+
+
+def _those(base: Getter, test: Getter) -> Getter:
+    """The elements for which a comparison holds."""
+
+    def those(value: Any, scope: Scope) -> Any:
+        rows = base(value, scope)
+        if isinstance(rows, list):
+            return [row for row in rows if test(row, scope) and row is not None] if rows else rows
+        return None
+
+    return those
+
+
+def _equals(left: Getter, literal: Any, wanted: bool) -> Getter:
+    """Whether a value is equal to a literal that is no truth value, or is not."""
+
+    def equals(value: Any, scope: Scope) -> bool:
+        found = left(value, scope)
+        return bool(found == literal) and type(found) is not bool
+
+    def differs(value: Any, scope: Scope) -> bool:
+        found = left(value, scope)
+        return bool(found != literal) or type(found) is bool
+
+    return equals if wanted else differs
 
 
 def _present(rows: list[Any]) -> list[Any]:

@@ -20,6 +20,8 @@ from k2conn.codecs.component import check_text
 from k2conn.compat.jmespath import DecimalFunctions
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
+from k2conn.plan import Getter
+from k2conn.scope import Scope
 
 _DIGITS = 40
 """Of a whole number that is read at once."""
@@ -98,6 +100,8 @@ class ExactFunctions(DecimalFunctions):
 
 _OTHERWISE = object()
 """What a quick function gives for arguments that the checked one must judge."""
+_SHORT = 2**62
+"""A whole number below it is written as Python writes it."""
 _TYPES = {str: "string", dict: "object", list: "array", bool: "boolean", type(None): "null", int: "number",
           Decimal: "number"}
 
@@ -115,32 +119,30 @@ def _quick_reverse(arg: Any) -> Any:
 
 
 def _quick_join(separator: Any, array: Any) -> Any:
-    texts = type(separator) is str and type(array) is list and all(type(one) is str for one in array)
-    return _functions._func_join(separator, array) if texts else _OTHERWISE
+    if type(separator) is not str or type(array) is not list:
+        return _OTHERWISE
+    try:
+        if sum(map(len, array)) + len(separator) * len(array) > _LONGEST:
+            return _OTHERWISE
+        return separator.join(array)
+    except TypeError:  # something in it is no text
+        return _OTHERWISE
+
+
+def _quick_to_number(arg: Any) -> Any:
+    if type(arg) is str and len(arg) <= _DIGITS and arg.isdecimal() and arg.isascii():
+        return int(arg)
+    return arg if type(arg) is int or type(arg) is Decimal else _functions._func_to_number(arg)
 
 
 def _quick_not_null(*arguments: Any) -> Any:
     return next((one for one in arguments if one is not None), None)
 
 
-def _quick_by(pick: Callable[[list[Any]], Any]) -> Callable[[Any, Any], Any]:
-    def by(rows: Any, expression: Any) -> Any:
-        if type(rows) is not list:
-            return _OTHERWISE
-        if not rows:
-            return None
-        keys = [expression.visit(expression.expression, row) for row in rows]
-        if any(type(key) is not int and type(key) is not Decimal for key in keys):
-            return _OTHERWISE
-        return rows[keys.index(pick(keys))]
-
-    return by
-
-
 _QUICK: dict[str, Callable[..., Any]] = {
     "type": _quick_type, "length": _quick_length, "reverse": _quick_reverse, "not_null": _quick_not_null,
-    "max_by": _quick_by(max), "min_by": _quick_by(min), "join": _quick_join,
-    "to_string": lambda arg: _functions._func_to_string(arg), "to_number": lambda arg: _functions._func_to_number(arg),
+    "join": _quick_join,
+    "to_string": lambda arg: _functions._func_to_string(arg), "to_number": _quick_to_number,
 }
 """The functions that streams call for every message, without the table of what their arguments may be."""
 _functions: ExactFunctions = ExactFunctions()
@@ -159,6 +161,76 @@ def takes_expression(name: str) -> int | None:
     return next((at for at, one in enumerate(_TABLE[name]["signature"]) if "expref" in one["types"]), None)
 
 
+ERRORS = (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError)
+"""What a function raises that cannot be computed."""
+
+
+def caller(name: str, arguments: Sequence[Getter], lenient: bool) -> Getter:
+    """A function of what its arguments find. Where it cannot be computed: null if ``lenient``, else RecordError."""
+    quick = _QUICK.get(name)
+    if quick is None:
+        return lambda value, scope: call(name, [given(value, scope) for given in arguments], lenient)
+    if name == "to_string":
+        (shown,) = arguments
+
+        def to_string(value: Any, scope: Scope) -> Any:
+            said = shown(value, scope)
+            if type(said) is str:
+                return said
+            return str(said) if type(said) is int and -_SHORT < said < _SHORT else call(name, [said], lenient)
+
+        return to_string
+    if len(arguments) == 1:
+        (only,) = arguments
+
+        def of_one(value: Any, scope: Scope) -> Any:
+            said = only(value, scope)
+            try:
+                found = quick(said)
+            except ERRORS:
+                found = _OTHERWISE
+            return found if found is not _OTHERWISE else call(name, [said], lenient)
+
+        return of_one
+
+    def of_several(value: Any, scope: Scope) -> Any:
+        said = [given(value, scope) for given in arguments]
+        try:
+            found = quick(*said)
+        except ERRORS:
+            found = _OTHERWISE
+        return found if found is not _OTHERWISE else call(name, said, lenient)
+
+    return of_several
+
+
+_CHOICES: dict[str, Callable[[list[Any]], Any]] = {"max_by": max, "min_by": min}
+
+
+def chooser(name: str, rows: Getter, key: Getter, otherwise: Getter) -> Getter:
+    """`max_by` and `min_by` where all keys are numbers; ``otherwise`` is the checked function."""
+    pick = _CHOICES.get(name)
+    if pick is None:
+        return otherwise
+
+    def chosen(value: Any, scope: Scope) -> Any:
+        found = rows(value, scope)
+        if type(found) is not list:
+            return otherwise(value, scope)
+        if not found:
+            return None
+        try:
+            keys = [key(row, scope) for row in found]
+        except ERRORS:
+            return otherwise(value, scope)
+        for one in keys:
+            if type(one) is not Decimal and type(one) is not int:
+                return otherwise(value, scope)
+        return found[0] if len(keys) == 1 else found[keys.index(pick(keys))]
+
+    return chosen
+
+
 def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
     """A function's value. Where it cannot be computed: null if ``lenient``, else RecordError."""
     quick = _QUICK.get(name)
@@ -167,7 +239,7 @@ def call(name: str, arguments: Sequence[Any], lenient: bool) -> Any:
         if found is not _OTHERWISE:
             return found
         return _functions.call_function(name, list(arguments))
-    except (exceptions.JMESPathError, TypeError, ValueError, ArithmeticError, RecordError) as error:
+    except ERRORS as error:
         if lenient:
             return None
         raise RecordError(None, None, None, "bad-type", f"{name}(): {error}") from None

@@ -423,9 +423,9 @@ class FieldCompiler:
         if found is None or absent is None:
             return None
         get, speed, parts = found
-        read = reader(get, convert, target.name, _expression(said), *absent)
         default = _default(said) or ("null" if target.nullable else None)
         quick = or_fallback(convert, absent[1]) if absent[0] else convert
+        read = reader(get, quick, target.name, _expression(said), *absent)
         joined = None
         if parts is not None and isinstance(convert, LocalTimes):
             joined = JoinedText(parts, convert.minutes)

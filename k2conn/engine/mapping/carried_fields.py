@@ -38,6 +38,7 @@ class CarriedFields:
     def __init__(self, carry: Carry, stream: str, places: Mapping[str, int], most: int) -> None:
         """``places``: of the record's fields; ``most``: symbols whose values are known."""
         self._carry = carry
+        self._begin = carry.begin.condition if carry.begin is not None else None
         self._nullable = carry.nullable or (False,) * len(carry.fields)
         self._key = CARRY + stream
         self._places = tuple(places[name] for name in carry.fields)
@@ -52,15 +53,18 @@ class CarriedFields:
         """Takes an item in: the fields as they are now. None where it is no record: before the symbol's first snapshot,
         or where only changes are records and nothing has changed. Raises RecordError where a value is missing or wrong.
         """
-        carry = self._carry
-        book: dict[str, _LastValues] = scope.state.setdefault(self._key, {})
+        state, begin = scope.state, self._begin
+        book: dict[str, _LastValues] | None = state.get(self._key)
+        if book is None:
+            book = state[self._key] = {}
         last = book.get(symbol)
         known = last
-        if carry.begin is not None and carry.begin.condition(scope.message, scope):
-            known = None
-        elif carry.begin is not None and last is None:
-            return None
-        now = list(known.values) if known is not None else list(carry.defaults)
+        if begin is not None:
+            if begin(scope.message, scope):
+                known = None
+            elif last is None:
+                return None
+        now = list(known.values) if known is not None else list(self._carry.defaults)
         failed = self._move(now, item, scope)
         if last is not None:
             last.values = now
@@ -68,9 +72,9 @@ class CarriedFields:
             book[symbol] = last = _LastValues(now)
         if failed is not None:
             raise failed
-        if carry.changes_only and last is not None and last.published == now:
+        if self._carry.changes_only and last is not None and last.published == now:
             return None
-        return tuple(zip(self._places, now, strict=True))
+        return tuple(zip(self._places, now))  # noqa: B905 - each has its place
 
     def _all(self, now: list[Any], item: Any, scope: Scope) -> int:
         return (1 << len(now)) - 1

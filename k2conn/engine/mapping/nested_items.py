@@ -23,11 +23,11 @@ _MOST = f"a message may have {MOST_ITEMS} items"
 
 
 class NestedItem(NamedTuple):
-    """One item: the keys that lead to it from outside in, and what the last level was asked of."""
+    """One item: the keys that lead to it, and what it was found in, both from outside in."""
 
     item: Any
     keys: tuple[str, ...]
-    parent: Any
+    around: tuple[Any, ...]
     error: RecordError | None = None
     """Why there are no items here; ``item`` is then what was looked at."""
     found: bool = True
@@ -35,11 +35,12 @@ class NestedItem(NamedTuple):
 
     def enter(self, scope: Scope) -> None:
         """`$key`, `$keys` and `$parent` are those of this item."""
-        scope.keys, scope.parent = self.keys, self.parent
+        scope.keys, scope.around = self.keys, self.around
+        scope.parent = self.around[-1] if self.around else None
         scope.key = self.keys[-1] if self.keys else None
 
 
-NO_ITEM = NestedItem(None, (), None)
+NO_ITEM = NestedItem(None, (), ())
 """Entered when the last item of a message was mapped."""
 
 
@@ -62,7 +63,7 @@ class NestedItems:
 
     def __iter__(self) -> Iterator[NestedItem]:
         try:
-            yield from self._level(0, NestedItem(self._message, (), None))
+            yield from self._level(0, NestedItem(self._message, (), ()))
         finally:
             NO_ITEM.enter(self._scope)
 
@@ -70,21 +71,21 @@ class NestedItems:
         try:
             found = self._found(depth, outer)
         except RecordError as error:
-            yield outer._replace(error=error.at("each", self._stream.levels[depth].text, error.value))
+            yield outer._replace(error=error.at("each", self._stream.levels[depth].text, error.value), found=True)
             return
         self._left.append(len(found))
-        last = depth == len(self._stream.inner)
+        last, around = depth == len(self._stream.inner), (*outer.around, outer.item)
         for key, value in found:
             if self._seen >= MOST_ITEMS:
                 return  # what is left stays counted
             self._seen += 1
             self._left[depth] -= 1
             keys = outer.keys if key is None else (*outer.keys, key)
-            one = NestedItem(value, keys, outer.item)
             if last:
-                yield one
+                yield NestedItem(value, keys, around)
             else:
-                yield one._replace(found=False)
+                one = NestedItem(value, keys, around, None, False)
+                yield one
                 yield from self._level(depth + 1, one)
         if len(self._left) == depth + 1 and not self._left[depth]:
             self._left.pop()

@@ -31,7 +31,7 @@ from k2conn.engine.symbol_directory import SymbolDirectory
 from k2conn.engine.symbol_state import FIRST
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
-from k2conn.plan import Plan, States, Stream, Symbol
+from k2conn.plan import Field, Getter, Plan, States, Stream, Symbol
 from k2conn.records import load_record
 from k2conn.scope import Scope
 
@@ -61,7 +61,9 @@ class StreamMapping:
         self._states = stream.states
         self._i_closed = self.schema.index(stream.states.field) if stream.states is not None else 0
         self._fetched = fetched
-        self._symbol_key = stream.symbol.key
+        self._may_turn = stream.order == "newest-first" or stream.other_order_when is not None
+        """Whether the items of a message may have to be taken from the last one on."""
+        self._find_symbol = _finder(stream.symbol)
         self._quick = stream.carry is None and not fetched and self.contexts.native_mappers.possible
         """Whether the rules of the stream allow the loop in `_map_fast` for items that are no snapshot."""
         rule = stream.sequence
@@ -109,16 +111,21 @@ class StreamMapping:
             self._add_dead_letter(error.at("each", stream.each_text, None), None, frame, scope, out)
             return None
         do: Callable[[Any], None]
+        if fast and type(items) is list and len(items) <= AT_ONCE:
+            turned = len(items) > 1 and self._may_turn and stream.newest_first(message, scope)
+            self._map_fast(frame, scope, out, items[::-1] if turned else items)
+            return None
+        if type(items) is dict and not stream.each_key:
+            self._map_fast(frame, scope, out, (items,)) if fast else self._item(items, frame, scope, out, snapshot)
+            return None
         do = partial(self._map_fast, frame, scope, out) if fast else partial(self._items, frame, scope, out, snapshot)
         if type(items) is list:
-            if stream.newest_first(message, scope):
+            if self._may_turn and stream.newest_first(message, scope):
                 items = items[::-1]
             if stream.first_batch != "keep":
                 do = partial(self._first_batch, frame, scope, out, snapshot, set())
-        elif type(items) is dict and stream.each_key:
-            items, do = list(items.items()), partial(self._keyed_items, scope, do)
         elif type(items) is dict:
-            items = (items,)
+            items, do = list(items.items()), partial(self._keyed_items, scope, do)
         elif items is not None:
             wrong = RecordError("each", stream.each_text, items, "bad-type", "neither a list nor an object")
             self._add_dead_letter(wrong, None, frame, scope, out)
@@ -193,8 +200,21 @@ class StreamMapping:
             else:
                 self._item(item, frame, scope, out, snapshot or first)
 
+    def _known(self, item: Any, scope: Scope) -> SymbolContext | None:
+        """The context of an item whose symbol was met before; None where it must be read with all care."""
+        try:
+            native = self._find_symbol(item, scope)
+        except RecordError:
+            return None
+        if type(native) is int:
+            native = str(native)
+        return self.contexts.known.get(native) if type(native) is str else None
+
     def _name(self, item: Any, scope: Scope) -> str | None:
         try:
+            found = self._find_symbol(item, scope)
+            if type(found) is str and found:
+                return found
             name: str = self.stream.symbol.read(item, scope)
             return name
         except RecordError:
@@ -211,17 +231,16 @@ class StreamMapping:
 
     def _map_fast(self, frame: str | bytes, scope: Scope, out: list[Envelope], items: Iterable[Any]) -> None:
         """Does what `_item` does, but faster, for items that the native mapper maps; passes all others to `_item`."""
-        contexts, symbol_key, number_key = self.contexts.known, self._symbol_key, self._number_key
+        contexts, find_symbol, number_key = self.contexts.known, self._find_symbol, self._number_key
         gaps, suspected_gaps, window, heard = self.gaps, self.suspected_gaps, self.window, scope.heard
-        received_at, read_symbol, drop_when = scope.received_at, self.stream.symbol.read, self._drop_when
+        received_at, drop_when = scope.received_at, self._drop_when
         plain = window.replica is None and window.size > 0
         for item in items:
-            made = context = None
+            made = context = dropped = None
             try:
-                if symbol_key is None:
-                    native = read_symbol(item, scope)
-                else:
-                    native = item.get(symbol_key) if type(item) is dict else None
+                native = find_symbol(item, scope)
+                if type(native) is int:
+                    native = str(native)
                 context = contexts.get(native) if type(native) is str else None
                 if context is not None:
                     fast = context.fast
@@ -229,12 +248,13 @@ class StreamMapping:
                         fast = self.contexts.prepare(context)
                     if fast is not None:
                         scope.symbol = context.resolved
-                        if drop_when is None or not drop_when(item, scope):
+                        dropped = False if drop_when is None else bool(drop_when(item, scope))
+                        if not dropped:
                             made = fast(item, scope)
             except RecordError:
                 pass  # `_item` meets it again, and says it
             if context is None or made is None:
-                self._item(item, frame, scope, out, False, context is not None)
+                self._item(item, frame, scope, out, False, context is not None, dropped)
                 continue
             identity, event, price, envelope, content = made
             account = context.account
@@ -297,19 +317,22 @@ class StreamMapping:
         context.numbers = gaps.numbers(context.symbol) if self._number_key is not None else None
 
     def _item(
-        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False
+        self, item: Any, frame: str | bytes, scope: Scope, out: list[Envelope], snapshot: bool, tried: bool = False,
+        dropped: bool | None = None,
     ) -> None:
-        """Maps any item; ``tried``: the native mapper has already returned None for it."""
-        stream = self.stream
+        """Maps any item. ``tried``: the native mapper has already returned None for it; ``dropped``: whether it is one
+        that `drop_when` drops, where that was asked.
+        """
         context: SymbolContext | None = None
         try:
-            native = item.get(self._symbol_key) if type(item) is dict else None
-            context = (self.contexts.known.get(native) if type(native) is str else None) or self._context(item, scope)
+            context = self._known(item, scope) or self._context(item, scope)
             scope.symbol = context.resolved
             if scope.heard is not None:
                 scope.heard.add(context.resolved.native)
             account = context.account
-            if stream.drop_when is not None and stream.drop_when.condition(item, scope):
+            if dropped is None:
+                dropped = self._drop_when is not None and bool(self._drop_when(item, scope))
+            if dropped:
                 account.filtered += 1
                 if self.gaps is not None and self._is_over(item, scope):
                     self._number(self.gaps, item, context, scope, 0)  # received, though it makes no record
@@ -528,6 +551,13 @@ class StreamMapping:
 
     def _letters(self, frame: str | bytes, scope: Scope) -> FrameLetters:
         return FrameLetters(frame, scope.received_at, self.ledger.latest, scope.place(), scope.captured())
+
+
+def _finder(symbol: Field) -> Getter:
+    """What finds a symbol's name, where that is text or a whole number as it stands there; else its reader."""
+    direct = symbol.direct
+    plain = direct is not None and direct.conversion is not None and direct.conversion.kind == "text"
+    return direct.get if direct is not None and plain else symbol.read
 
 
 def _keyed(items: Iterable[tuple[str, Any]], scope: Scope) -> Iterator[Any]:

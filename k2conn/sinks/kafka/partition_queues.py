@@ -103,7 +103,7 @@ class Topic:
     @property
     def waits(self) -> bool:
         """Whether anything waits, with a partition or without."""
-        return bool(self.fresh) or any(queue.waiting for queue in self.queues)
+        return bool(self.fresh or [queue for queue in self.queues if queue.waiting])
 
     def unsettled(self) -> Iterator[Envelope]:
         """What is here, oldest first within a key."""

@@ -193,7 +193,7 @@ class Sender:
                 raise self._bug
             if self._broken is not None:
                 await self._rebuild()
-            for topic in list(self.topics.values()):
+            for topic in [topic for topic in self.topics.values() if topic.waits]:
                 await self._depart(topic)
 
     def _tick(self) -> None:

@@ -30,6 +30,8 @@ POLICY = "cleanup.policy"
 COMPACT = "compact"
 AGAIN = 0.2
 """Seconds until a cluster is asked again that does not know of its new topic everywhere yet."""
+LARGEST_BYTES = 256 * 1024 * 1024
+"""Of all that is read, keys included."""
 LARGEST_VALUES = 4_000_000
 """Brackets and commas of all that is read: what it becomes in memory is bounded by these."""
 
@@ -109,8 +111,8 @@ async def read_journal(settings: KafkaSettings) -> JournalEntries:
     """What the slot's partition of the state topic holds, the latest value of each key. Unreachable; SinkError for what
     cannot be read.
     """
-    found: dict[bytes, tuple[int, bytes]] = {}
     at = TopicPartition(name_of(settings), settings.slot)
+    found = LatestValues(f"kafka topic {at.topic}/{at.partition}")
     options = {**client_options(settings), "enable_auto_commit": False, "auto_offset_reset": "earliest"}
     committed: Any = AIOKafkaConsumer(**options, isolation_level="read_committed")
     written: Any = AIOKafkaConsumer(**options, isolation_level="read_uncommitted")
@@ -125,7 +127,7 @@ async def read_journal(settings: KafkaSettings) -> JournalEntries:
                 for messages in (await committed.getmany(timeout_ms=200)).values():
                     for one in messages:
                         if one.key is not None and one.value is not None:
-                            found[one.key] = (one.offset, one.value)
+                            found.put(one.key, one.offset, one.value)
     except TimeoutError:
         raise Unreachable(
             f"kafka topic {at.topic}/{at.partition}: the state cannot be read to its end: a transaction of another "
@@ -135,30 +137,48 @@ async def read_journal(settings: KafkaSettings) -> JournalEntries:
         _fail(settings, error)
     finally:
         await asyncio.gather(committed.stop(), written.stop())
-    return _decoded(at, found)
+    return found.decoded()
+
+
+class LatestValues:
+    """The latest value of each key of a topic, which anybody may have written. SinkError where that is too much, or no
+    state.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._found: dict[bytes, tuple[int, bytes]] = {}
+        self._size = 0
+
+    def put(self, key: bytes, offset: int, value: bytes) -> None:
+        """One message."""
+        before = self._found.get(key)
+        self._size += len(value) + (len(key) if before is None else -len(before[1]))
+        if self._size > LARGEST_BYTES:
+            raise SinkError(f"{self._topic} holds more than {LARGEST_BYTES} bytes of state")
+        self._found[key] = offset, value
+
+    def decoded(self) -> JournalEntries:
+        """All of them."""
+        entries: JournalEntries = []
+        values = 0
+        for key, (offset, value) in self._found.items():
+            values += sum(value.count(one) for one in (b"[", b"{", b","))
+            if values > LARGEST_VALUES:
+                raise SinkError(f"{self._topic} holds more than {LARGEST_VALUES} values of state")
+            try:
+                decoded = exactjson.decode(key)
+                if type(decoded) is not list or not decoded or type(decoded[0]) is not str:
+                    raise ValueError("its key is no list that begins with a kind")
+                entries.append((decoded, exactjson.decode(value)))
+            except ValueError as error:
+                raise SinkError(f"{self._topic}, offset {offset}: no state of k2conn: {error}") from None
+        return entries
 
 
 def _patience(settings: KafkaSettings) -> float:
     """Seconds: a transaction that somebody else left open is ended by the broker before that."""
     return settings.open_timeout + settings.transaction_timeout_ms / 1000 + 10
-
-
-def _decoded(at: TopicPartition, found: dict[bytes, tuple[int, bytes]]) -> JournalEntries:
-    entries: JournalEntries = []
-    values = 0
-    for key, (offset, value) in found.items():
-        values += sum(value.count(one) for one in (b"[", b"{", b","))
-        if values > LARGEST_VALUES:
-            raise SinkError(f"kafka topic {at.topic}/{at.partition} holds more than {LARGEST_VALUES} values of state")
-        try:
-            decoded = exactjson.decode(key)
-            if type(decoded) is not list or not decoded or type(decoded[0]) is not str:
-                raise ValueError("its key is no list that begins with a kind")
-            entries.append((decoded, exactjson.decode(value)))
-        except ValueError as error:
-            place = f"kafka topic {at.topic}/{at.partition}, offset {offset}"
-            raise SinkError(f"{place}: no state of k2conn: {error}") from None
-    return entries
 
 
 def _fail(settings: KafkaSettings, error: Exception) -> NoReturn:

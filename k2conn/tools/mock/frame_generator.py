@@ -77,8 +77,13 @@ class SyntheticFrames:
         seed: int,
     ) -> None:
         """``templates`` come with whether the example is of the same symbol; then its price level is kept."""
-        self.captured = {name: value for template, _ in templates for name, value in template.state.items()}
-        """What a connection must have captured to read these frames."""
+        self.captured: dict[str, Json] = {}
+        """What a connection must have captured to read these frames: of a table what each of them needs."""
+        for template, _ in templates:
+            for name, value in template.state.items():
+                known = self.captured.get(name)
+                tables = isinstance(known, dict) and isinstance(value, dict)
+                self.captured[name] = {**dict(known or {}), **value} if tables else value
         self._snapshot_frame = next((template for template, _ in snapshots), None)
         self._name = name
         self._detection = detection

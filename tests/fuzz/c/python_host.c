@@ -1,25 +1,26 @@
-/* Runs a target in Python beside the instrumented C modules: FUZZ_TARGET names its module, FUZZ_ROOT the source tree. */
+/* Runs a target in Python beside the instrumented C modules that it tries: FUZZ_TARGET names its module, FUZZ_ROOT the
+   source tree; MODULES is MODULE(name) for each of them. */
 #include "harness.h"
 
-PyMODINIT_FUNC PyInit_mapper(void);
-PyMODINIT_FUNC PyInit_frames(void);
-PyMODINIT_FUNC PyInit_getters(void);
+#define MODULE(name) PyMODINIT_FUNC PyInit_##name(void);
+MODULES
+#undef MODULE
 
 static PyObject *target;
 
 int LLVMFuzzerInitialize(int *count, char ***words)
 {
     (void)count, (void)words;
-    CHECK(PyImport_AppendInittab("instrumented_mapper", PyInit_mapper) == 0);
-    CHECK(PyImport_AppendInittab("instrumented_frames", PyInit_frames) == 0);
-    CHECK(PyImport_AppendInittab("instrumented_getters", PyInit_getters) == 0);
+#define MODULE(name) CHECK(PyImport_AppendInittab("instrumented_" #name, PyInit_##name) == 0);
+    MODULES
+#undef MODULE
     start_python();
-    CHECK(PyRun_SimpleString("import os, sys\n"
-                             "import instrumented_mapper, instrumented_frames, instrumented_getters\n"
-                             "sys.modules['k2conn.native.mapper'] = instrumented_mapper\n"
-                             "sys.modules['k2conn.native.frames'] = instrumented_frames\n"
-                             "sys.modules['k2conn.native.getters'] = instrumented_getters\n"
-                             "sys.path.insert(0, os.environ['FUZZ_ROOT'])\n") == 0);
+    CHECK(PyRun_SimpleString("import os, sys\nsys.path.insert(0, os.environ['FUZZ_ROOT'])\n") == 0);
+#define MODULE(name)                                                                                                   \
+    CHECK(PyRun_SimpleString("import instrumented_" #name "\n"                                                         \
+                             "sys.modules['k2conn.native." #name "'] = instrumented_" #name "\n") == 0);
+    MODULES
+#undef MODULE
     PyObject *module = PyImport_ImportModule(getenv("FUZZ_TARGET"));
     CHECK(module != NULL);
     target = PyObject_GetAttrString(module, "target");

@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.fuzz.outcome import WORK
-from tests.fuzz.target import HOST, IN_C, REPLAY, Target
+from tests.fuzz.target import HOST, HOSTED, IN_C, REPLAY, Target
 from tests.paths import ROOT
 
 NATIVE = ROOT / "k2conn" / "native"
-MODULES = ("mapper.c", "frames.c", "getters.c")
-"""What a target in Python calls."""
 SANITIZED = (
     "-g",
     "-O2",
@@ -82,13 +80,15 @@ def _build(target: Target, compiler: str, extra: str, kind: str, more: Sequence[
     folder.mkdir(parents=True, exist_ok=True)
     program = folder / target.name
     sources = [str(IN_C / f"{HOST if target.in_python else target.name}.c"), *more]
-    sources += [str(NATIVE / name) for name in MODULES] if target.in_python else []
+    hosted = HOSTED[target.name] if target.in_python else ()
+    sources += [str(NATIVE / f"{name}.c") for name in hosted]
     _run(
         [
             compiler,
             *SANITIZED,
             *([f"-fsanitize={extra}"] if extra else []),
             f"-I{sysconfig.get_path('include')}",
+            *([f"-DMODULES={' '.join(f'MODULE({name})' for name in hosted)}"] if hosted else []),
             *sources,
             "-o",
             str(program),

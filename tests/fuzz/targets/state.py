@@ -80,13 +80,16 @@ def books() -> ConnectorState:
     return ConnectorState(PLAN, ["trade"], 1000, backfill=True)
 
 
+def live(state: ConnectorState, frames: list[str]) -> None:
+    """A connection of two symbols receives some frames."""
+    symbols = [found for name in ("BTC-USD", "ETH-USD") if (found := PLAN.symbols.resolve(name))]
+    FramePipeline(state, PLAN.connections[0], symbols, WORLD).receive(frames, 0.0, NOW)
+
+
 def lived() -> Any:
     """What a process keeps that has seen some trades, and misses others."""
     state = books()
-    symbols = [found for name in ("BTC-USD", "ETH-USD") if (found := PLAN.symbols.resolve(name))]
-    pipeline = FramePipeline(state, PLAN.connections[0], symbols, WORLD)
-    frames = [trades(trade(1), trade(2), trade(7), trade(20)), trades(trade(5, s="ETH-USD"), trade(9, s="ETH-USD"))]
-    pipeline.receive(frames, 0.0, NOW)
+    live(state, [trades(trade(1), trade(2), trade(7), trade(20)), trades(trade(5, s="ETH-USD"), trade(9, s="ETH-USD"))])
     state.gap_records(NOW + 60_000_000)
     return kept(state)
 

@@ -144,6 +144,18 @@ def test_the_part_in_c_reads_the_same(text: str, piece: int, delimiter: str, wid
 
 
 @pytest.mark.skipif(native.table is None, reason="k2conn/native is not built here (no C compiler)")
+@pytest.mark.parametrize("end", [b"", b"\n", b'\n"x"\n'])
+def test_whichever_way_a_block_is_read_a_carriage_return_counts_alike(end: bytes) -> None:
+    """A quote in the block makes it be read line by line."""
+    def read(data: bytes) -> list[Any]:
+        reader = CsvReader(("a",))
+        return [*fed(reader, data), reader.position.line]
+
+    assert read(b"1\n\r" + end) == [(1, "1", {"a": "1"}), *([(3, '"x"', {"a": "x"})] if b"x" in end else []),
+                                     3 if b"x" in end else 2]
+    assert read(b"\r\r" + end)[0] == (1, "\r", {"a": "\r"})
+
+
 def test_what_the_part_in_c_says_no_to() -> None:
     assert native.table("1,,3\n4,5,6", ABC, ",", 7) == [
         (8, "1,,3", {"a": "1", "b": None, "c": "3"}), (9, "4,5,6", {"a": "4", "b": "5", "c": "6"}),

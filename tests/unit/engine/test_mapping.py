@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from k2conn import exactjson
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.message_ids import NAMESPACE
 from k2conn.plan import Plan
+from k2conn.scope import Scope
 from tests.support.plans import STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
 
 WALL = 1_767_323_046_123_456
@@ -331,3 +333,27 @@ def test_an_incomplete_book_without_a_beginning_is_a_dead_letter() -> None:
     records, dead = feed(deltas(begin=False), delta(1, b="10", B="1"), delta(2, a="11", A="2"))
     assert [letter["reason"] for letter in dead] == ["missing-field"]
     assert prices(records) == [("10", "1", "11", "2")]
+
+
+def test_an_item_is_asked_once_whether_it_is_dropped() -> None:
+    """Also where the quick way leaves it to the general one: one that is dropped, and one whose price is none."""
+    plan = stream(drop_when="old")
+    own = plan.streams[0].drop_when
+    assert own is not None
+    asked: list[int] = []
+
+    def condition(item: Any, scope: Scope) -> Any:
+        asked.append(item["i"])
+        return own.condition(item, scope)
+
+    first = replace(plan.streams[0], drop_when=replace(own, condition=condition))
+    counted = replace(plan, streams=(first, *plan.streams[1:]))
+    pipeline = intake_of(counted)
+    feed(pipeline, trades(trade(1)))  # from here on the symbol is known
+    asked.clear()
+    records, dead = feed(pipeline, trades(trade(2), trade(3, old=True), trade(4, p="odd"), trade(5, s="nobody's")))
+    assert asked == [2, 3, 4, 5]
+    assert [one["trade_id"] for one in records] == ["VENUE-2"]
+    assert len(dead) == 2
+    (account,) = [one for one in pipeline.connector_state.ledger.accounts() if one.symbol == "BTCUSD"]
+    assert account.filtered == 1

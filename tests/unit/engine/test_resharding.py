@@ -26,7 +26,11 @@ CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for conne
 WHOLE = {
     ("bitkub", "books"): "each of its sockets is for one symbol",
     ("bitkub", "tickers"): "its address names the symbols",
-    ("polymarket", "main"): "'subscribe' has no undo",
+    ("kalshi", "main"): "each of its sockets is for one symbol",
+    ("kite", "main"): "'subscribe' has no undo",
+    ("luno", "main"): "each of its sockets is for one symbol",
+    ("ndax", "main"): "'subscribe trades' has no undo",
+    ("pyth", "main"): "each of its sockets is for one symbol",
     ("bitbank", "main"): "'join trades' has no undo",
     ("bitfinex", "main"): "'subscribe trades' has no undo",
     ("bitfinex-derivatives", "main"): "'subscribe trades' has no undo",

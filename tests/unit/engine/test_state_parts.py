@@ -240,6 +240,7 @@ def spoilt(part: int, *path: Any, value: Any) -> list[tuple[list[Any], Any]]:
         spoilt(2, "ids", value=["x" * 2000]),
         spoilt(2, "contents", value=["zz" * 14]),
         spoilt(2, "contents", value=[7]),
+        [(["symbol", "venue", "trade", "x" * 2000], GOOD[1][1])],
         [(["ids", "venue", "trade"], {"v": 1, "number": 0, "ids": [], "contents": []})],
         [(["symbol", "venue", 7, KEY], GOOD[1][1])],
         [(["symbol", "venue", "trade", KEY], None)],
@@ -252,6 +253,18 @@ def test_what_is_not_right_is_refused_and_nothing_of_it_taken_in(parts: list[tup
         taken_in(one, parts, NOW)
     assert len(one.mappings["trade"].window) == 0
     assert StateParts(one).changes()[1:] == []
+
+
+def test_the_last_page_number_there_can_be_is_written_again_and_read_again() -> None:
+    """Whoever wrote it: what follows must not be what the next process refuses."""
+    topic, one = Topic(), state()
+    pages = taken_in(one, spoilt(2, "number", value=2**63 - 1), NOW)
+    parts = StateParts(one, pages)
+    for number in range(3 * MOST_IDS):
+        one.mappings["trade"].window.seen(f"id-{number}", CONTENT)
+    topic.write(parts)
+    new = after(topic).mappings["trade"].window
+    assert new.seen(f"id-{3 * MOST_IDS - 1}", CONTENT)
 
 
 def test_what_is_right_is_taken_in() -> None:

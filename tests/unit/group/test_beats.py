@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k2conn.group.beats import AT_WORK, KNOCKING, LEFT, SILENT, Beat, InstanceName, RollCall, decoded_beat
+from k2conn.group.beats import AT_WORK, KNOCKING, LEFT, MOST_MEMBERS, SILENT, Beat, InstanceName, RollCall, decoded_beat
 from k2conn.group.holding import SlotHolding
 
 BEAT = Beat(
@@ -21,7 +21,15 @@ def test_what_a_member_says_is_read_back() -> None:
 
 
 @pytest.mark.parametrize("odd", [b"", None, b"x", b"[]", b"{}", BEAT.encoded().replace(b'"v":1', b'"v":0'),
-                                 BEAT.encoded().replace(b"[1,2]", b'["1"]'), BEAT.encoded().replace(b'"a"', b"5")])
+                                 BEAT.encoded().replace(b"[1,2]", b'["1"]'), BEAT.encoded().replace(b'"a"', b"5"),
+                                 BEAT.encoded().replace(b"[1,2]", b"[-900]"),
+                                 BEAT.encoded().replace(b"[1,2]", b"[4096]"),
+                                 BEAT.encoded().replace(b":64,", b":1000000000000,"),
+                                 BEAT.encoded().replace(b'"generation":4', b'"generation":1e999999999'),
+                                 BEAT.encoded().replace(b'"generation":4', b'"generation":9223372036854775807'),
+                                 BEAT.encoded().replace(b'"pid":12', b'"pid":-1'),
+                                 BEAT.encoded().replace(b'"host"', b'"' + b"h" * 300 + b'"', 1),
+                                 BEAT.encoded().replace(b'["alpha"]', b'"alpha"')])
 def test_what_is_no_beat_is_left_alone(odd: bytes | None) -> None:
     assert decoded_beat(odd) is None
 
@@ -46,6 +54,19 @@ def test_a_member_is_alive_while_it_is_heard_and_until_it_says_that_it_leaves() 
     assert roll.take(replace(BEAT, state=LEFT), 2.0)
     assert list(roll.alive(2.0)) == []
     assert roll.last_of("a") == replace(BEAT, state=LEFT)
+
+
+def test_made_up_names_push_out_who_is_gone_and_nobody_else() -> None:
+    roll = RollCall("g")
+    roll.take(BEAT, 0.0)
+    roll.take(replace(BEAT, instance="gone", state=LEFT), 0.0)
+    for number in range(3 * MOST_MEMBERS):
+        roll.take(replace(BEAT, instance=f"x{number}"), 1.0)
+    assert len(roll.ages(1.0)) == MOST_MEMBERS
+    assert roll.last_of("a") == BEAT
+    assert roll.last_of("gone") is None
+    assert roll.take(replace(BEAT, instance="later"), 1.0 + SILENT)
+    assert len(roll.ages(1.0)) == MOST_MEMBERS
 
 
 def test_a_slot_is_carried_by_others_where_its_owner_says_so() -> None:

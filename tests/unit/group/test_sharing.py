@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from dataclasses import replace
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
@@ -9,7 +11,9 @@ import pytest
 
 from k2conn.clock import monotonic
 from k2conn.errors import SettingsError, Unreachable
-from k2conn.group.beats import AT_WORK, Beat
+from k2conn.group.assignor import SlotClaim
+from k2conn.group.beats import AT_WORK, RELOAD, Beat
+from k2conn.group.member_data import GivenSlots
 from k2conn.group.settings import GroupSettings
 from k2conn.group.sharing import GroupSharing
 from k2conn.group.slots import spread
@@ -71,6 +75,44 @@ def test_limits_are_divided_among_those_that_run_a_connector() -> None:
     assert divided(member, "alpha") == (1, 3)
     everybody = member._runner._shared_limits._everybody
     assert (everybody.place, everybody.among) == (1, 4)
+
+
+def test_others_that_ask_to_reload_again_and_again_are_answered_once_at_a_time() -> None:
+    asyncio.run(asked_to_reload_often())
+
+
+async def asked_to_reload_often() -> None:
+    reads = []
+    begun, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def read() -> tuple[Job, ...]:
+        reads.append(1)
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(10)
+        return (job(),)
+
+    settings = GroupSettings("g", "b", KafkaSettings(), 16, True)
+    member = GroupSharing(settings, (job(),), read, Runner((), SinkSettings(kind="console"), standing=True))
+    member._own = replace(member._own, state=AT_WORK)
+    asks = Beat("g", "", "", RELOAD).encoded()
+    before = asyncio.all_tasks()
+    member._take(asks, monotonic())
+    await begun.wait()
+    for _ in range(1000):
+        member._take(asks, monotonic())
+    assert len(asyncio.all_tasks() - before) == 2
+    go_on.set()
+    while tasks := asyncio.all_tasks() - before:
+        await asyncio.wait(tasks, timeout=10)
+    assert len(reads) == 2
+
+
+def test_who_assigns_gives_no_other_slots_than_there_are() -> None:
+    membership = sharing(job())._membership
+    membership.told(GivenSlots.beside(b'{"refused":"","generation":3}'))
+    membership.given([0, 15, 16, 10**9, -1])
+    assert membership.claim == SlotClaim(frozenset({0, 15}), 3)
 
 
 def test_members_with_addresses_of_their_own_divide_nothing() -> None:

@@ -75,6 +75,27 @@ def test_where_a_level_found_no_items_only_what_is_below_it_is_mapped() -> None:
     assert mended([one], plan_of(streams=levels)).still
 
 
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_an_outer_level_of_several_is_mended_by_itself(depth: int) -> None:
+    """However far the items are below the place in which a level had found nothing."""
+    keys = ["rows", "books", "list"]
+    lost = [*keys[:depth], "other", *keys[depth + 1 :]]
+
+    def nested(one: Any, names: list[str]) -> Any:
+        for name in reversed(names):
+            one = {name: [one]}
+        return one
+
+    frame = exactjson.encode({"ch": "trade", "data": [nested(trade(1), keys), nested(trade(2), lost)]}).decode()
+    levels = STREAMS.replace("each: data", f"each: [data, {', '.join(keys)}]")
+    (one,) = dead(frame, plan_of(streams=levels))
+    assert one.field == "each"
+    expressions = [f"{key} || other" if at == depth else key for at, key in enumerate(keys)]
+    mend = STREAMS.replace("each: data", f"each: [data, {', '.join(expressions)}]")
+    found = mended([one], plan_of(streams=mend))
+    assert [record["trade_id"] for record in records(found)] == ["VENUE-2"]
+
+
 def test_where_another_level_was_mended_all_of_the_message_is_mapped_with_the_ids_that_it_had() -> None:
     frame = exactjson.encode({"ch": "trade", "data": [{"rows": [trade(1)]}, {"in": {"rows": [trade(2)]}}]}).decode()
     levels = STREAMS.replace("each: data", "each: [data, rows]")

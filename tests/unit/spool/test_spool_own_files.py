@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import stat
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,33 @@ def test_a_full_disk_empties_when_the_sink_is_back(
 
     run(work)
     assert "takes records again" in caplog.text
+
+
+def test_a_disk_that_stays_full_takes_no_more_memory_with_each_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for room makes nothing that would have the garbage collected."""
+    async def work() -> None:
+        FullDisk(tmp_path, monkeypatch, 0)
+        async with opened(Spool(tmp_path, fsync_ms=20)) as spool:
+            spool.inner.up, spool.inner.bound = False, 10
+            for number in range(4000):
+                spool.sink.put(trade(number, TOPIC))
+            await spool.until(lambda: spool.status["errors"] > 2)
+            waiting = sum(log.buffered for log in spool.sink._logs())
+            before, _ = tracemalloc.get_traced_memory()
+            await spool.until(lambda: spool.status["errors"] > 30)
+            assert waiting > 300_000
+            assert tracemalloc.get_traced_memory()[0] - before < 2 * waiting
+            monkeypatch.undo()
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        run(work)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_a_topic_that_fills_the_disk_is_sent_when_it_is_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
