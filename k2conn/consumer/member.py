@@ -206,6 +206,8 @@ class GroupMember:
             except (kafka_errors.KafkaError, OSError, Unreachable, SinkError) as error:
                 log.warning("cannot tell where to begin: %s", _text(error))
                 await asyncio.sleep(AGAIN)
+        held = self._client.assignment()  # less, where the group was divided anew (or left) while Kafka was asked
+        starts = {one: start for one, start in starts.items() if one in held}
         for one, start in starts.items():
             self._client.seek(one, start)
         self.joined = True
