@@ -197,19 +197,22 @@ class GroupMember:
 
     async def _given(self, partitions: Collection[Any]) -> None:
         """The group has given its partitions to this member."""
+        client = self._client
+        if client is None:
+            return  # it is leaving
         while True:
             try:
                 stored = await self.stored() if self.stored is not None and partitions else {}
-                starts = {one: await self._start(one, stored) for one in partitions}
+                starts = {one: await self._start(client, one, stored) for one in partitions}
                 notes = await self._noted(partitions)
                 break
             except (kafka_errors.KafkaError, OSError, Unreachable, SinkError) as error:
                 log.warning("cannot tell where to begin: %s", _text(error))
                 await asyncio.sleep(AGAIN)
-        held = self._client.assignment()  # less, where the group was divided anew (or left) while Kafka was asked
+        held = client.assignment()  # less, where the group was divided anew (or left) while Kafka was asked
         starts = {one: start for one, start in starts.items() if one in held}
         for one, start in starts.items():
-            self._client.seek(one, start)
+            client.seek(one, start)
         self.joined = True
         self._assigned({
             SourcePartition(one.topic, one.partition): Place(start, notes.get(one, "")) for one, start in starts.items()
@@ -227,19 +230,19 @@ class GroupMember:
         finally:
             await admin.close()
 
-    async def _start(self, one: Any, positions: Positions) -> int:
+    async def _start(self, client: Any, one: Any, positions: Positions) -> int:
         own = SourcePartition(one.topic, one.partition)
-        committed, stored = await self._client.committed(one), positions.get(own)
+        committed, stored = await client.committed(one), positions.get(own)
         known = [offset for offset in (committed, stored) if offset is not None]
         if known:
             if committed is not None and stored is not None and stored < committed:
                 log.warning("%s: the sink has it up to offset %d only, the group is at %d: read again from there", own,
                             stored, committed)
             return int(min(known))
-        first: int = (await self._client.beginning_offsets([one]))[one]
+        first: int = (await client.beginning_offsets([one]))[one]
         if self._settings.from_beginning or not self._new_group or one.topic not in self._topics_at_start:
             return first
-        end: int = (await self._client.end_offsets([one]))[one]
+        end: int = (await client.end_offsets([one]))[one]
         if end > first:
             log.warning("%s: the group %s is new and begins at its end: %d records before are not read "
                         "(--from-beginning reads them)", own, self._settings.group, end - first)
