@@ -62,8 +62,8 @@ def test_a_replay_gives_the_records_of_the_run(tmp_path: Path, name: str, variab
     assert int(re.search(r"reconnects (\d+)", said)[1]) > 0, said  # type: ignore[index]
     first, second = bodies(tmp_path / "out"), bodies(tmp_path / "again")
     assert first.keys() == second.keys()
-    for topic, data in first.items():
-        assert data == second[topic], topic
+    for place, data in first.items():
+        assert data == second[place], place
 
 
 SEVERAL = """
@@ -93,9 +93,9 @@ def test_what_the_venue_listed_is_replayed_without_the_venue(tmp_path: Path) -> 
         replayed(tmp_path, "venue.yaml", "--until", "2999-01-01T00:00:00Z")
         assert len(api.asked) == asked
     first, second = bodies(tmp_path / "out"), bodies(tmp_path / "again")
-    (topic,) = first
-    assert len(first[topic]) > 1000
-    assert second[topic].startswith(first[topic])  # the run was told to stop before all frames were records
+    (place,) = first
+    assert len(first[place]) > 5
+    assert second[place][: len(first[place])] == first[place]  # the run was told to stop with frames left
 
 
 def test_every_tool_reads_it_and_a_cut_is_said(tmp_path: Path) -> None:

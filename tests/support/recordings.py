@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import fastavro
@@ -49,16 +50,20 @@ def mock(folder: Path, *words: object) -> Iterator[dict[str, str]]:
             process.terminate()
 
 
-def bodies(folder: Path) -> dict[str, bytes]:
-    """All that is in the file sink's folder, by topic: the bodies of the records one after the other, and the lines of
-    dead letters.
+def bodies(folder: Path) -> dict[tuple[str, str], list[bytes]]:
+    """All that is in the file sink's folder: the bodies of records by topic and symbol, in their order, and the lines
+    of dead letters, sorted. Of two sockets the one or the other may come first; the records of one symbol have one order.
     """
-    found: dict[str, bytes] = {}
+    found: dict[tuple[str, str], list[bytes]] = {}
     for path in sorted(folder.glob("*/*")):
         if path.suffix == ".avro":
             with path.open("rb") as file:
-                data = b"".join(block.bytes_.getvalue() for block in fastavro.block_reader(file))
+                reader = fastavro.reader(file)
+                schema = fastavro.parse_schema(reader.writer_schema)
+                for record in reader:
+                    body = BytesIO()
+                    fastavro.schemaless_writer(body, schema, record)
+                    found.setdefault((path.parent.name, record["symbol"]), []).append(body.getvalue())
         else:
-            data = path.read_bytes()
-        found[path.parent.name] = found.get(path.parent.name, b"") + data
-    return found
+            found.setdefault((path.parent.name, ""), []).extend(path.read_bytes().splitlines())
+    return {key: sorted(some) if not key[1] else some for key, some in found.items()}
