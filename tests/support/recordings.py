@@ -52,7 +52,7 @@ def mock(folder: Path, *words: object) -> Iterator[dict[str, str]]:
 
 def bodies(folder: Path) -> dict[tuple[str, str], list[bytes]]:
     """All that is in the file sink's folder: the bodies of records by topic and symbol, in their order, and the lines
-    of dead letters, sorted. Of two sockets the one or the other may come first; the records of one symbol have one order.
+    of dead letters, sorted. Of two sockets the one or the other may come first; records of one symbol have one order.
     """
     found: dict[tuple[str, str], list[bytes]] = {}
     for path in sorted(folder.glob("*/*")):
