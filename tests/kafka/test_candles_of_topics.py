@@ -17,7 +17,7 @@ from k2conn.avro import load_schema
 from tests.integration.test_run import environment
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
-from tests.support.topics import Consumer, filled, made, quotes, registered, trade_values
+from tests.support.topics import Consumer, filled, made, quotes, read_to, registered, trade_values
 from tests.support.trade_data import many, reference, shuffled
 
 pytestmark = pytest.mark.kafka
@@ -74,7 +74,7 @@ def test_one_is_killed_and_the_candles_are_those_of_the_reference(
                 filled(broker, topic, values[first:last], partition=part)
                 sent += last - first
             if turn == 3:
-                source = one.until(lambda source: source["assigned"] == PARTS and not source["lag"])
+                source = one.until(read_to(topic, [len(values) for values in parts]))
                 assert source["balanced"]
                 code, summary = one.stop()
                 assert code == 0, one.said
@@ -129,7 +129,7 @@ def test_two_share_and_what_is_no_trade_is_a_dead_letter(
         one.until(lambda source: source["assigned"] == PARTS)
         for part, values in enumerate(parts):
             filled(broker, topic, values[len(values) // 2 :], partition=part)
-        source = one.until(lambda source: not source["lag"])
+        source = one.until(read_to(topic, [*(len(values) for values in parts[:3]), len(parts[3]) + 3]))
         assert source["balanced"]
         assert one.stop()[0] == 0, one.said
     latest = {(one["symbol"], one["open_time"]): one

@@ -185,3 +185,15 @@ def wrote(count: int) -> Any:
 def done(source: dict[str, Any]) -> int:
     """Records of a consumer that are written, or dead letters."""
     return sum(int(one["written"]) + int(one["dead_letters"]) for one in source["topics"].values())
+
+
+def read_to(topic: str, ends: Sequence[int]) -> Any:
+    """For `Consumer.until`: of each partition all up to its end is durable. (Its `lag` is that behind the end which
+    Kafka told last.)
+    """
+
+    def holds(source: dict[str, Any]) -> bool:
+        own = source["topics"].get(topic, {}).get("partitions", {})
+        return all(own.get(str(part), {}).get("position", 0) >= end for part, end in enumerate(ends))
+
+    return holds
