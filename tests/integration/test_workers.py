@@ -247,7 +247,7 @@ async def check_board(run: WorkerPool) -> None:
     end = time.monotonic() + 60
     while True:  # until two looks of it are far enough apart for rates
         found = json.loads((await get(run.port, "/board?sort=published&limit=3"))[2])
-        if found["per_second"] > 10 and all(stream["per_second"] > 0 for stream in found["streams"]):
+        if (found["per_second"] or 0) > 10 and all((stream["per_second"] or 0) > 0 for stream in found["streams"]):
             break
         assert time.monotonic() < end, found
         await asyncio.sleep(0.2)

@@ -132,6 +132,7 @@ def main() -> None:
         os.chdir(order["cwd"])
         sys.path[0] = order["cwd"]
         sys.argv = ["k2conn", *order["words"]]
+        sys.orig_argv = [sys.executable, "-m", "k2conn", *order["words"]]  # by which a command starts itself again
         runpy.run_module("k2conn", run_name="__main__", alter_sys=True)
 
 

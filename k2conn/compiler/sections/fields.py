@@ -537,10 +537,15 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath:
-    """What finds the value of a field, and the quick converter."""
+def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
+    """What finds the value of a field, and the quick converter; None where expressions are interpreted: that way has
+    nothing quick.
+    """
+    expression = compile_expression(said.get("from", "@"))
+    if expression.tree is None:
+        return None
     steps = {"look_up", "pattern", "case", "text"} & set(said)
-    return DirectPath(() if steps else compile_expression(said["from"]).paths, get, quick, how)
+    return DirectPath(() if steps else expression.paths, get, quick, how)
 
 
 def _default(said: dict[str, Any]) -> str | None:
