@@ -83,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=20.0, help="frames a second of each honest stream and symbol")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--slowest", type=float, default=SLOWEST_LOOK, help="seconds that /health may take")
+    parser.add_argument("--hostile", nargs="+", choices=NAMES, default=NAMES, metavar="NAME",
+                        help=f"only these of the hostile connectors: {', '.join(NAMES)}")
     parser.add_argument("--only", metavar="KIND", help="this kind of attack instead of all")
     parser.add_argument("--plant", default="", metavar="FAULTS", help="must be found; see benchmarks.hostile.planted")
     parser.add_argument("--kafka", action="store_true", help="into a real Kafka behind a spool, frozen once")
@@ -97,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         with Kafka(folder) if given.kafka else Files(folder) as written:
             course = soak(given, folder, written)
-            found = judge(course, folder, written, given.slowest)
+            found = judge(course, folder, written, given.slowest, given.hostile)
     setting = {"minutes": given.minutes, "seed": given.seed, "kafka": given.kafka, "cpus": os.cpu_count(),
                "load": round(os.getloadavg()[0], 1)}
     text = json.dumps({**setting, **found}, indent=1)
@@ -112,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def soak(given: argparse.Namespace, folder: Path, written: Written) -> Course:
     """Venues, the process, the looks at it."""
-    for name in NAMES:
+    for name in given.hostile:
         (folder / f"{name}.yaml").write_text(connector(name))
         for file, data in beside(name).items():
             (folder / file).write_bytes(data)
@@ -134,7 +136,7 @@ async def _run(given: argparse.Namespace, folder: Path, venue: Process, port: in
         for n, plan in enumerate(_honest())
     ]
     module = ["benchmarks.hostile.planted", given.plant] if given.plant else ["k2conn"]
-    files = [str(folder / f"{name}.yaml") for name in NAMES]
+    files = [str(folder / f"{name}.yaml") for name in given.hostile]
     async with MockServer(exchanges):
         process = Process(
             "k2conn",
@@ -264,7 +266,9 @@ async def _ask_status(process: Process, port: int, course: Course) -> None:
 # -- the proof
 
 
-def judge(course: Course, folder: Path, written: Written, slowest: float) -> dict[str, Any]:
+def judge(
+    course: Course, folder: Path, written: Written, slowest: float, hostile: Sequence[str] = NAMES
+) -> dict[str, Any]:
     """The figures, and under ``wrong`` what is not as it must be."""
     summary = folder / "summary.json"
     books = json.loads(summary.read_bytes())["connectors"] if summary.exists() else {}
@@ -274,7 +278,7 @@ def judge(course: Course, folder: Path, written: Written, slowest: float) -> dic
     log = (folder / "k2conn.log").read_text(errors="replace")
     wrong: dict[str, list[Any]] = {
         "exit_code": [] if course.exit_code == 0 else [course.exit_code],
-        "absent": sorted({*HONEST, *NAMES} - books.keys()),
+        "absent": sorted({*HONEST, *hostile} - books.keys()),
         "not_played": [] if course.done else ["no attack was played"],
         "tracebacks": [line[-400:] for line in log.splitlines() if "Traceback" in line][:5],
         "unbalanced": [name for name, one in books.items() if not one["balanced"] or one["lost"]],
@@ -292,7 +296,7 @@ def judge(course: Course, folder: Path, written: Written, slowest: float) -> dic
         "unanswered": [one.status for one in course.looks if not one.answered],
         "secrets": _leaked(course, folder, written),
     }
-    attacked = {name: books.get(name, {}) for name in NAMES}
+    attacked = {name: books.get(name, {}) for name in hostile}
     figures = (
         "frames",
         "received",
