@@ -34,12 +34,13 @@ def started(folder: Path, text: str, *words: str) -> subprocess.Popen[str]:
 HEARING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 
 
-def waited(process: subprocess.Popen[str], within: float = 60) -> str:
+def waited(process: subprocess.Popen[str], within: float = 300) -> str:
     """What it printed until its end."""
-    try:
-        said, _ = process.communicate(timeout=within)
-    finally:
-        process.kill()
+    with process:
+        try:
+            said, _ = process.communicate(timeout=within)
+        finally:
+            process.kill()
     return said
 
 
