@@ -68,21 +68,22 @@ def test_no_shipped_file_has_anything_amiss(server: LanguageServer, folder: Path
     assert found == {}
 
 
-_LAYOUT = re.compile(r"^    layout:\n((?: {6,}.*\n)+)", re.MULTILINE)
-"""What a file says of its binary frames: below six blanks stand structures, below eight their members."""
+_FOREIGN = re.compile(r"^( +)(?:(?:send|undo|later)|(layout)):\n((?:\1 +.*\n)+)", re.MULTILINE)
+"""Frames that are sent, and what a file says of binary ones: structures, and below them their members."""
 
 
 def test_every_word_of_the_shipped_files_has_its_text(server: LanguageServer, folder: Path) -> None:
-    """Each word once, at the first place where a file has it; what authors name themselves (streams, parts of binary
-    frames) apart.
+    """Each word once, at the first place where a file has it; what authors name themselves (streams, parts of frames)
+    apart.
     """
     seen: set[str] = set()
     silent: list[str] = []
     for path in FILES:
         own, text = folder / "connectors" / path.name, path.read_text()
         named = set(re.findall(r"^  ([a-z_0-9]+):$", text.partition("\nstreams:")[2], re.MULTILINE))
-        for part in _LAYOUT.findall(text):
-            named |= set(re.findall(r"^ {8,}([a-z_0-9]+):", part, re.MULTILINE))
+        for blanks, layout, part in _FOREIGN.findall(text):
+            deep = len(blanks) + (3 if layout else 1)
+            named |= set(re.findall(rf"^ {{{deep},}}([a-z_0-9]+):", part, re.MULTILINE))
         server.diagnostics(own, text)
         for number, line in enumerate(text.partition("\ntests:")[0].splitlines()):
             found = _KEY.match(line)
