@@ -9,8 +9,9 @@ At the end it must be true that
 - the honest connectors' books are complete: what was sent was received, and what was published is in the files, each
   id once, without a dead letter or a reconnect;
 - all books balance, nothing crashed, the exit code is 0;
-- the process had less than 200 MB at every look, and `/health` answered within 0.5 s each time, the time apart in which
-  other processes of this machine had the processors (Linux tells; elsewhere nothing is left out);
+- the process had less than 200 MB at every look (20 more for each hostile connector beyond two), and `/health` answered
+  within 0.5 s each time, the time apart in which other processes of this machine had the processors (Linux tells;
+  elsewhere nothing is left out);
 - no key stands, in any spelling, in the log, `/health`, `/ready`, `/metrics`, `status`, dead letters, spool,
   state or summary.
 
@@ -49,6 +50,9 @@ from tests.servers.process import free_port
 
 HONEST = ("kraken", "coinbase")
 MOST_MEMORY = 200_000_000
+"""With up to two hostile connectors."""
+FURTHER_MEMORY = 20_000_000
+"""For each further one."""
 SLOWEST_LOOK = 0.5
 START_WITHIN = 60.0
 STOP_WITHIN = 120.0
@@ -291,7 +295,7 @@ def judge(
         ],
         "frames": [] if course.sent == heard else [f"{course.sent} sent, {heard} received"],
         "files": _not_written(honest, written) if honest else [],
-        "memory": [most] if most >= MOST_MEMORY else [],
+        "memory": [most] if most >= MOST_MEMORY + FURTHER_MEMORY * max(0, len(hostile) - 2) else [],
         "looks": [one for one in own if one >= slowest] if own else ["/health never answered"],
         "unanswered": [one.status for one in course.looks if not one.answered],
         "secrets": _leaked(course, folder, written),
