@@ -126,10 +126,8 @@ def run(options: CertifyOptions, open_sink: OpenSink = make_spooled) -> int:
 def _plans(names: Sequence[str]) -> list[Plan]:
     """The connectors that are named; of `all`, each that ships and has a venue to simulate."""
     if list(names) != [_EVERY]:
-        found = [load_connected(name) for name in names]
-    else:
-        found = [plan for path in shipped() if not (plan := load(str(path))).reads_files]
-    return found
+        return [load_connected(name) for name in names]
+    return [plan for path in shipped() if not (plan := load(str(path))).reads_files]
 
 
 @contextmanager

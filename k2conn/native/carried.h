@@ -1,8 +1,9 @@
 /* The fields that keep their last value (`k2conn.engine.mapping.carried_fields`), moved by what an item says.
 
    `move` takes the list of the values as they are, an item and its scope. A number at the end of a plain path, or of an
-   expression, that has an everyday form (sources.h) replaces the value in the list; where the item says nothing, the value stays if there is one.
-   All else is Python's: the answer has a bit for each of those fields. It raises nothing of what an item says. */
+   expression, that has an everyday form (sources.h) replaces the value in the list; where the item says nothing, the value
+   stays if there is one. All else is Python's: the answer has a bit for each of those fields. It raises nothing of what an
+   item says. */
 #ifndef K2CONN_CARRIED_H
 #define K2CONN_CARRIED_H
 
@@ -70,10 +71,9 @@ static int carried_visit(PyObject *object, visitproc visit, void *arg)
     const Carried *self = (const Carried *)object;
     Py_VISIT(Py_TYPE(object));
     for (int at = 0; at < self->count; at++) {
-        Py_VISIT(self->sources[at].get);
-        Py_VISIT(self->sources[at].call);
-        Py_VISIT(self->sources[at].read);
-        Py_VISIT(self->sources[at].table);
+        int stop = visit_source(self->sources + at, visit, arg);
+        if (stop)
+            return stop;
     }
     return 0;
 }

@@ -35,9 +35,15 @@ static PyObject *got(const Getter *self, PyObject *value, PyObject *scope)
     return found;
 }
 
+/* Whether a call has two arguments, by their places. */
+static int is_of_two(size_t flags, PyObject *names)
+{
+    return PyVectorcall_NARGS(flags) == 2 && (names == NULL || PyTuple_GET_SIZE(names) == 0);
+}
+
 static PyObject *getter_call(PyObject *self, PyObject *const *arguments, size_t flags, PyObject *names)
 {
-    if (PyVectorcall_NARGS(flags) == 2 && (names == NULL || PyTuple_GET_SIZE(names) == 0))
+    if (is_of_two(flags, names))
         return got((const Getter *)self, arguments[0], arguments[1]);
     PyErr_SetString(PyExc_TypeError, "a getter takes a value and a scope");
     return NULL;
@@ -126,7 +132,7 @@ static PyObject *part_of(const Leaf *leaf, PyObject *value)
 static PyObject *signature_call(PyObject *object, PyObject *const *arguments, size_t flags, PyObject *names)
 {
     const Signature *self = (const Signature *)object;
-    if (PyVectorcall_NARGS(flags) != 2 || (names != NULL && PyTuple_GET_SIZE(names) != 0)) {
+    if (!is_of_two(flags, names)) {
         PyErr_SetString(PyExc_TypeError, "a signature takes a message and a scope");
         return NULL;
     }

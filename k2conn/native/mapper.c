@@ -454,11 +454,9 @@ static int program_visit(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->schema);
     Py_VISIT(self->scoped);
     for (int at = -1; at < self->source_count; at++) {
-        const Source *source = at < 0 ? &self->identity : self->sources + at;
-        Py_VISIT(source->get);
-        Py_VISIT(source->call);
-        Py_VISIT(source->read);
-        Py_VISIT(source->table);
+        int stop = visit_source(at < 0 ? &self->identity : self->sources + at, visit, arg);
+        if (stop)
+            return stop;
     }
     for (int at = 0; at < self->entry_count; at++)
         Py_VISIT(self->entries[at].read);

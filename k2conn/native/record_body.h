@@ -79,7 +79,6 @@ typedef struct {
     int piece_count, opened, behind; /* `behind`: the first piece after vendor_data */
 } Mapper;
 
-
 /* -- one piece of the body: 1 written, 0 not plain, -1 with an exception set */
 
 /* A list of texts: how many, each of them, and the end. */

@@ -1,8 +1,8 @@
 /* The values of one record: where each is read, and what of it C reads itself.
 
-   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or a compiled expression finds
-   it, or it is put together of texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a field that keeps its last value),
-   or only Python knows how to read it (BY_PYTHON). What stands at a place is converted here where it has an everyday form:
+   A *source* is one value. Its place is some plain paths into what JSON has become (paths.h), or a compiled expression
+   finds it, or it is put together of texts (JOINED, a JOINED_TIME in a local time), or it was given by the caller (GIVEN: a
+   field that keeps its last value), or only Python knows how to read it (BY_PYTHON). What stands at a place is converted here where it has an everyday form:
    digits, whole numbers, times in UTC, names in a table, texts, lists of texts (numbers.h has the readers, FastConversion
    in k2conn/plan says what each kind means).
 
@@ -445,6 +445,16 @@ static int is_pair(PyObject *table)
     return PyTuple_CheckExact(table) && PyTuple_GET_SIZE(table) == 2 && PyUnicode_Check(PyTuple_GET_ITEM(table, 1));
 }
 
+/* For the garbage collector, of whatever has the source. */
+static int visit_source(const Source *source, visitproc visit, void *arg)
+{
+    Py_VISIT(source->get);
+    Py_VISIT(source->call);
+    Py_VISIT(source->read);
+    Py_VISIT(source->table);
+    return 0;
+}
+
 static void forget_source(Source *source)
 {
     forget_text(source);
@@ -485,8 +495,9 @@ static int read_source(PyObject *described, Source *source)
         forget_source(source);
         return -1;
     }
-    *source = (Source){source->place, PyCallable_Check(place) ? Py_NewRef(place) : NULL, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how, scale,
-                       factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
+    PyObject *get = PyCallable_Check(place) ? Py_NewRef(place) : NULL;
+    *source = (Source){source->place, get, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how,
+                       scale, factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
                        is_long(most) ? (int64_t)most : INT64_MAX, source->text};
     return 0;
 }

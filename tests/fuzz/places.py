@@ -1,8 +1,11 @@
-"""Where a value can be changed."""
+"""Where a value can be changed, and how."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
+
+from tests.fuzz.draws import Draws
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
@@ -10,6 +13,27 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     found: list[tuple[Any, Any]] = []
     _add(value, found)
     return found
+
+
+def change(value: Any, draws: Draws, most: int) -> None:
+    """Up to three changes within a JSON value, each at one of its first ``most`` places: what is there goes, or becomes
+    something of another place, or has another name, or is any value.
+    """
+    for _ in range(draws.below(4)):
+        spots = places(value)
+        if not spots:
+            break
+        container, key = spots[draws.below(most) % len(spots)]
+        how = draws.below(5)
+        if how == 0:
+            del container[key]
+        elif how == 1:
+            other, there = spots[draws.below(most) % len(spots)]
+            container[key] = deepcopy(other[there])
+        elif how == 2 and isinstance(container, dict):
+            container[draws.text(20)] = container[key]
+        else:
+            container[key] = draws.value()
 
 
 def _add(value: Any, found: list[tuple[Any, Any]]) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from tests.support.receiving import exactly
+
 from .class_archive import keep, shared_classes
 from .downloads import kafka_jars
 from .prerequisites import java
@@ -111,8 +113,8 @@ class Broker(Server):
             # header: key, version, correlation id, client id; body: an empty array, meaning no topic
             request = struct.pack(">hhih4si", _METADATA, _VERSION, 1, 4, b"test", 0)
             connection.sendall(struct.pack(">i", len(request)) + request)
-            (length,) = struct.unpack(">i", _exactly(connection, 4))
-            answer = _exactly(connection, length)
+            (length,) = struct.unpack(">i", exactly(connection, 4))
+            answer = exactly(connection, length)
         return self.node in _nodes(answer)
 
 
@@ -147,16 +149,6 @@ def _nodes(answer: bytes) -> set[int]:
         place += 2 + max(rack, 0)  # -1 means none
         found.add(node)
     return found
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    received = b""
-    while len(received) < size:
-        part = connection.recv(size - len(received))
-        if not part:
-            raise ConnectionError("closed before the answer")
-        received += part
-    return received
 
 
 def _format(java_command: Sequence[str], settings: Path, cluster: str) -> None:

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from tests.support.receiving import exactly
+
 _ON_THE_WAY = (
     "k2conn.sinks.console", "k2conn.sinks.none", "k2conn.sinks.batching", "k2conn.sinks.lanes",
     "k2conn.transports.exec", "k2conn.transports.http", "k2conn.transports.tcp",
@@ -41,28 +43,18 @@ def sent(connection: socket.socket, message: dict[str, Any], files: Sequence[int
 
 
 def received(connection: socket.socket) -> dict[str, Any]:
-    return _body(connection, _LENGTH.unpack(_exactly(connection, _LENGTH.size))[0])
+    return _body(connection, _LENGTH.unpack(exactly(connection, _LENGTH.size))[0])
 
 
 def _with_files(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+    (length,) = _LENGTH.unpack(exactly(connection, _LENGTH.size))
     _, files, _, _ = socket.recv_fds(connection, 1, 3)
     return _body(connection, length), list(files)
 
 
 def _body(connection: socket.socket, length: int) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_exactly(connection, length))
+    found: dict[str, Any] = json.loads(exactly(connection, length))
     return found
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        part = connection.recv(size - len(data))
-        if not part:
-            raise ConnectionError("the other end is gone")
-        data += part
-    return data
 
 
 def _import(of_a_lake: bool) -> None:

@@ -44,24 +44,24 @@ class Ordinals:
     """
 
     def __init__(self, limit: int = 4096) -> None:
-        self.young: dict[str, int] = {}
-        self.old: dict[str, int] = {}
-        self.limit = limit
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+        self._limit = limit
 
     def number(self, row: str) -> int:
         """How many equal rows came before."""
-        young = self.young
+        young = self._young
         count = young.get(row)
         if count is None:
-            count = self.old.get(row, -1)
-            if len(young) >= self.limit:
-                self.old, self.young = young, {}
-                young = self.young
+            count = self._old.get(row, -1)
+            if len(young) >= self._limit:
+                self._old, self._young = young, {}
+                young = self._young
         young[row] = count + 1
         return count + 1
 
     def forget(self, prefix: str) -> None:
         """Rows that begin with this are numbered anew."""
-        for rows in (self.young, self.old):
+        for rows in (self._young, self._old):
             for row in [row for row in rows if row.startswith(prefix)]:
                 del rows[row]

@@ -72,12 +72,7 @@ def numbering(stream: Stream, symbol: str) -> Numbered | None:
         ordinals = state.get(key)
         if ordinals is None:
             ordinals = state[key] = Ordinals()
-        row = f"{symbol}|{digest}"
-        young: dict[str, int] = ordinals.young
-        if row in young or row in ordinals.old or len(young) >= ordinals.limit:
-            number: int = ordinals.number(row)
-            return number
-        young[row] = 0  # the most common case of `Ordinals.number`, inlined
-        return 0
+        number: int = ordinals.number(f"{symbol}|{digest}")
+        return number
 
     return numbered

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.persisted_state import checked, joined, kept, part, resume
 from k2conn.runner.state_file import read_state
 from tests.fuzz.draws import Draws
-from tests.fuzz.places import places
+from tests.fuzz.places import change
 from tests.support.plans import SUBSCRIBE, WORLD, plan_of, trade, trades
 
 NOW = 1_767_323_046_000_000
@@ -110,21 +109,7 @@ def seeds() -> Iterator[bytes]:
 def changed(draws: Draws) -> Any:
     """An honest state after some changes."""
     state = exactjson.decode(STATE)
-    for _ in range(draws.below(4)):
-        spots = places(state)
-        if not spots:
-            break
-        container, key = spots[draws.below(256) % len(spots)]
-        how = draws.below(5)
-        if how == 0:
-            del container[key]
-        elif how == 1:
-            other, there = spots[draws.below(256) % len(spots)]
-            container[key] = deepcopy(other[there])
-        elif how == 2 and isinstance(container, dict):
-            container[draws.text(20)] = container[key]
-        else:
-            container[key] = draws.value()
+    change(state, draws, 256)
     return state
 
 

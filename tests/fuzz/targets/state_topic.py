@@ -5,7 +5,6 @@ in is written again, and read again.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
 
 from k2conn import exactjson
@@ -15,7 +14,7 @@ from k2conn.errors import SinkError
 from k2conn.sinks.journal import JournalEntries, border_of
 from k2conn.sinks.kafka.state_topic import LatestValues
 from tests.fuzz.draws import Draws
-from tests.fuzz.places import places
+from tests.fuzz.places import change
 from tests.fuzz.targets.state import NOW, PLAN, books, live
 from tests.support.plans import trade, trades
 
@@ -60,21 +59,7 @@ def seeds() -> Iterator[bytes]:
 def changed(draws: Draws) -> list[tuple[bytes, bytes]]:
     """Honest entries after some changes."""
     entries: Any = exactjson.decode(TEXT)
-    for _ in range(draws.below(4)):
-        spots = places(entries)
-        if not spots:
-            break
-        container, key = spots[draws.below(65536) % len(spots)]
-        how = draws.below(5)
-        if how == 0:
-            del container[key]
-        elif how == 1:
-            other, there = spots[draws.below(65536) % len(spots)]
-            container[key] = deepcopy(other[there])
-        elif how == 2 and isinstance(container, dict):
-            container[draws.text(20)] = container[key]
-        else:
-            container[key] = draws.value()
+    change(entries, draws, 65536)
     pairs = [pair for pair in entries if isinstance(pair, list) and len(pair) == 2]
     return [(exactjson.encode(key), exactjson.encode(value)) for key, value in pairs]
 
