@@ -112,7 +112,7 @@ def test_a_descriptor_is_what_its_proto_file_says(name: str) -> None:
 
 
 def book() -> FrameEncoding:
-    """Frames of `v.Book`: parts in parts, numbers in both ways of packing, texts by name, groups as old files have them."""
+    """Frames of `v.Book`: parts in parts, numbers in both ways of packing, texts by name, groups of old files."""
     found = descriptor_pb2.FileDescriptorSet()
     file = found.file.add(name="v.proto", package="v", syntax="proto2")
     outer = file.message_type.add(name="Book")
