@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 KINDS = {"ed25519": "Ed25519", "rsa-sha256": "RSA", "rsa-pss-sha256": "RSA"}
 """The algorithms, and what kind of key each signs with."""
 ENCODINGS = {"ed25519": ("pem", "base64", "hex"), "rsa-sha256": ("pem",), "rsa-pss-sha256": ("pem",)}
-"""How a key of each may be written; the first where nothing is said. What is no PEM is the 32 bytes of an Ed25519 key."""
+"""How a key of each may be written; the first where nothing is said. What is no PEM is the 32 bytes of an Ed25519 key.
+"""
 _SEED = 32
 _MISSING = "needs a package more: pip install 'k2conn[keys]'"
 
