@@ -68,6 +68,11 @@ class Part(ABC):
     """Whether it becomes a member of the object that it stands in."""
 
     @property
+    def borrowed(self) -> frozenset[str]:
+        """The members of objects around it that it asks for."""
+        return frozenset()
+
+    @property
     def packed(self) -> PackedNumber | None:
         """The same as a number that needs nothing but its own bytes; None where it is more than that."""
         return None
@@ -105,6 +110,13 @@ class Number(Part):
 
     def __post_init__(self) -> None:
         self.least = self.layout.size
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        power = self.exponent.by if isinstance(self.exponent, ExponentTable) else self.exponent
+        own = {name for name, _, _ in self.bits}
+        return frozenset({power} - own) if isinstance(power, str) else frozenset()
 
     @property
     def packed(self) -> PackedNumber | None:
@@ -227,10 +239,13 @@ class Skipped(Part):
 
 @dataclass(slots=True)
 class Structure(Part):
-    """Members, one behind the other."""
+    """Members, one behind the other. ``borrowed``: members of the object around it that its own ask for, and that stand
+    before it there.
+    """
 
     name: str
     members: tuple[tuple[str, Part], ...]
+    borrowed: frozenset[str] = frozenset()
     least: int = field(init=False)
     numbers: PackedNumbers | None = field(init=False)
     """The members, where all are plain numbers."""
@@ -247,16 +262,18 @@ class Structure(Part):
         cursor.count(len(self.members) + 1)
         if self.numbers is not None and cursor.at + self.least <= cursor.end:
             return self.numbers.read(cursor.data, cursor.take(self.least))
-        found: Record = {}
+        found: Record = {name: record.get(name) for name in self.borrowed}
         for name, part in self.members:
             value = part.read(cursor, found)
             if part.stored:
                 found[name] = value
+        for name in self.borrowed:
+            del found[name]
         return found
 
     def write(self, value: Any, out: bytearray, record: Mapping[str, Any]) -> None:
         """See `Part`."""
-        members = object_of(value)
+        members = {**{name: record.get(name) for name in self.borrowed}, **object_of(value)}
         counts = {part.count: len(members[name]) for name, part in self.members
                   if isinstance(part, Repeated) and isinstance(part.count, str) and isinstance(members.get(name), list)}
         for name, part in self.members:
@@ -280,6 +297,11 @@ class Repeated(Part):
         if isinstance(self.count, int):
             self.least = self.count * self.of.least
         assert self.of.least > 0, "a count of parts without bytes is bounded by nothing"
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        return self.of.borrowed | ({self.count} if isinstance(self.count, str) else frozenset())
 
     def read(self, cursor: Cursor, record: Record) -> list[Any]:
         """See `Part`."""
@@ -320,6 +342,11 @@ class Sized(Part):
     def __post_init__(self) -> None:
         self.least = self.length.least + self.of.least
 
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        return self.of.borrowed
+
     def read(self, cursor: Cursor, record: Record) -> Any:
         """See `Part`."""
         size = self.length.read(cursor, record)
@@ -353,6 +380,12 @@ class Choice(Part):
     def __post_init__(self) -> None:
         every = [*self.of.values(), *([self.otherwise] if self.otherwise else [])]
         self.least = min((one.least for one in every), default=0)
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        every = [*self.of.values(), *([self.otherwise] if self.otherwise else [])]
+        return frozenset({self.by} if self.by else ()).union(*(one.borrowed for one in every))
 
     def read(self, cursor: Cursor, record: Record) -> Record:
         """See `Part`."""

@@ -72,7 +72,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     if connection.hosts:
         yield "hosts", ", ".join(connection.hosts)
     if connection.sign is not None:
-        yield "signs", "as `sign` says"
+        yield "signs", connection.sign_text
     yield from limit_words(connection)
 
 

@@ -63,6 +63,7 @@ class Connection:
     symbols: Match | None = None
     headers: Template | None = None
     sign: Template | None = None
+    sign_text: str = ""
     codec: FrameEncoding = field(default_factory=FrameEncoding)
     each: Getter | None = None
     """Where one frame holds several messages."""

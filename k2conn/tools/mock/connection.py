@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from random import Random
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ from k2conn.tools.mock.request_recognition import (
     RequestRecognizer,
     VenueSymbols,
     initial_state,
+    topic_of,
 )
 
 Key = tuple[str, str]
@@ -123,9 +124,16 @@ class MockConnection:
         """The streams with example frames."""
         return self._library.streams
 
-    def frame_source(self, wanted: RequestedSubscription) -> FrameSource | None:
-        """The source of frames of one stream and symbol; None, with a warning, where there are no example frames."""
-        key = (wanted.stream, wanted.symbol.native)
+    def frame_source(self, wanted: RequestedSubscription, beside: Set[Key] = frozenset()) -> FrameSource | None:
+        """The source of frames of one stream and symbol; None, with a warning, where there are no example frames, and
+        None where they are those of another stream (`also`), which is subscribed ``beside`` it.
+        """
+        leader = self._library.leader(wanted.stream)
+        key = (leader, wanted.symbol.native)
+        if leader != wanted.stream:
+            if key in beside:
+                return None
+            wanted = RequestedSubscription(leader, wanted.symbol, topic_of(self.plan.stream(leader), wanted.symbol))
         if key not in self._frame_sources:
             self._frame_sources[key] = self._synthetic_frames(wanted) if self._fresh else self._recorded_frames(wanted)
             if self._frame_sources[key] is None:
@@ -135,8 +143,6 @@ class MockConnection:
 
     def _unusable(self, stream: str) -> str:
         """Why the frames of a stream that the tests show are not used; empty where they show none."""
-        if self.plan.stream(stream).also:
-            return ": the mock plays no message that is two streams' (`also`)"
         shown = any(one.stream == stream for one in self._learned.data)
         return ": in each that the tests show, an item makes no record, because it is dropped or lacks something" \
             if shown and stream not in self.streams else ""
