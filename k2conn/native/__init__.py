@@ -1,6 +1,6 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Program``, ``Mapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``, ``well_formed``,
+``Program``, ``Mapper``, ``FrameMapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``, ``well_formed``,
 ``picked``, ``table``, ``packed`` and ``crc32c`` are None where there was no C compiler when k2conn was installed, or
 where K2CONN_PURE_PYTHON is set to anything but 0.
 """
@@ -14,6 +14,8 @@ Program: Any = None
 """How the items of a stream become records: see `k2conn.engine.mapping.native_mapper`."""
 Mapper: Any = None
 """A record's way from item to bytes, of one symbol of a program."""
+FrameMapper: Any = None
+"""From the text of a connection's frames to records: see `k2conn.engine.plain_frames`."""
 Carried: Any = None
 """The fields of a stream that keep their last value: see `k2conn.engine.mapping.carried_fields`."""
 most_digits = 0
@@ -48,7 +50,7 @@ if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
         pass
     else:
         Program, Mapper, most_digits, cut = mapper.Program, mapper.Mapper, mapper.MOST_DIGITS, frames.cut
-        Carried = mapper.Carried
+        Carried, FrameMapper = mapper.Carried, mapper.FrameMapper
         Getter, Signature = getters.Getter, getters.Signature
         most_steps, most_paths, most_leaves = getters.STEPS, getters.PATHS, getters.LEAVES
         rows, columns, well_formed, picked = copy_rows.rows, as_columns, bodies.well_formed, picking.picked
