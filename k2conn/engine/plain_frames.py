@@ -14,6 +14,7 @@ from typing import Any
 from k2conn import exactjson, native
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.session import Session
+from k2conn.engine.mapping.mapped_record import MappedRecord
 from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
@@ -21,7 +22,7 @@ from k2conn.envelope import Envelope
 from k2conn.plan import ROOTS, ConditionPath, Getter, Stream
 from k2conn.scope import Scope
 
-Take = Callable[[list[str | bytes], int, Scope, list[Envelope]], tuple[int, int, int]]
+Take = Callable[[Sequence[str | bytes], int, Scope, list[Envelope]], tuple[int, int, int]]
 """Maps frames from one of them on, into the list: frame, message and item of the first that is not plain."""
 
 _ITEM, _MESSAGE = ROOTS.index("item"), ROOTS.index("message")
@@ -53,8 +54,7 @@ class PlainFrames:
     @property
     def frame(self) -> int:
         """Which frame was being mapped when `take` raised."""
-        found: int = self._mapper.frame
-        return found
+        return int(self._mapper.frame) if self._mapper is not None else 0
 
     def _made(self, each: Getter | None) -> Any:
         """The native mapper; None where it could map nothing."""
@@ -62,7 +62,8 @@ class PlainFrames:
         split = None if each is None else _place(each)
         if paths is None or (each is not None and split is None):
             return None
-        leaves, flows = list(paths), []
+        leaves = list(paths)
+        flows: list[tuple[Any, ...]] = []
         for at, mapping in enumerate(self._mappings):
             flow, rules = self._flow(mapping), _paths_of(mapping.stream)
             if flow is not None and rules is not None and len(flows) < _FLOWS:
@@ -123,11 +124,11 @@ class PlainFrames:
     ) -> Envelope | None:
         scope = self._session.scope
         scope.message = exactjson.decode(message)
-        made = (identity, event, price, envelope, content)
+        made = MappedRecord(identity, event, price, envelope, content)
         return mapping.repeated(context, made, exactjson.decode(item), scope)
 
 
-def _nothing(frames: list[str | bytes], at: int, scope: Scope, out: list[Envelope]) -> tuple[int, int, int]:
+def _nothing(frames: Sequence[str | bytes], at: int, scope: Scope, out: list[Envelope]) -> tuple[int, int, int]:
     return at, 0, 0
 
 

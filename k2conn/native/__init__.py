@@ -1,8 +1,8 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Program``, ``Mapper``, ``FrameMapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``, ``well_formed``,
-``picked``, ``table``, ``packed`` and ``crc32c`` are None where there was no C compiler when k2conn was installed, or
-where K2CONN_PURE_PYTHON is set to anything but 0.
+``Program``, ``Mapper``, ``FrameMapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``,
+``well_formed``, ``picked``, ``table``, ``packed`` and ``crc32c`` are None where there was no C compiler when k2conn was
+installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations

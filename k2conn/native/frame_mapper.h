@@ -34,7 +34,9 @@ typedef struct {
 typedef struct {
     PyObject *mapper, *context, *account; /* owned */
     int64_t received, event;
-    PyObject *price; /* owned: of the latest record; NULL where nothing is to be booked */
+    PyObject *price;   /* owned: of the latest record; NULL where nothing is to be booked */
+    PyObject *numbers; /* owned: the state of the symbol's numbers, with something to book; or NULL */
+    int64_t last;      /* ... the latest of them */
 } Tally;
 
 typedef struct {
@@ -43,6 +45,8 @@ typedef struct {
     PyObject *known;                          /* owned: a dict from the venue's name of a symbol to its place in: */
     Tally *tallies;
     int count, room;
+    PyObject *young, *old;                    /* owned: the window's dicts, as long as nobody else may change them; or NULL */
+    int64_t size;
 } Flow;
 
 /* Where a call is: frame, message of it, item of that. */
@@ -108,6 +112,13 @@ static int get_int(PyObject *object, PyObject *name, int64_t *found)
 
 /* -- the books */
 
+/* The number of a record that is the next one. 0, or -1 with an exception set. */
+static int keep_number(const FrameMapper *self, PyObject *numbers, int64_t number, int64_t event)
+{
+    return set_int(numbers, name_last, number) < 0 || PyObject_SetAttr(numbers, name_epoch, self->epoch) < 0
+                   || set_int(numbers, name_event_us, event) < 0 ? -1 : 0;
+}
+
 static int book(const FrameMapper *self, Tally *tally)
 {
     int64_t before;
@@ -115,13 +126,15 @@ static int book(const FrameMapper *self, Tally *tally)
         || set_int(tally->account, name_received, before + tally->received) < 0)
         return -1;
     tally->received = 0;
-    return set_int(tally->account, name_event, tally->event) < 0
-                   || PyObject_SetAttr(tally->account, name_moment, self->moment) < 0
-                   || PyObject_SetAttr(tally->account, name_price, tally->price) < 0 ? -1 : 0;
+    if (set_int(tally->account, name_event, tally->event) < 0
+        || PyObject_SetAttr(tally->account, name_moment, self->moment) < 0
+        || PyObject_SetAttr(tally->account, name_price, tally->price) < 0)
+        return -1;
+    return tally->numbers != NULL ? keep_number(self, tally->numbers, tally->last, tally->event) : 0;
 }
 
-/* All that was counted goes into the accounts. An exception that is set stays, or else the first that comes. 0, or -1 with
-   one set. */
+/* All that was counted goes into the accounts, and what is kept of others' state is forgotten: somebody else may look at
+   both. An exception that is set stays, or else the first that comes. 0, or -1 with one set. */
 static int book_all(FrameMapper *self)
 {
     PyObject *type, *error, *trace;
@@ -136,25 +149,28 @@ static int book_all(FrameMapper *self)
         }
         tally->received = 0;
         Py_CLEAR(tally->price);
+        Py_CLEAR(tally->numbers);
     }
     self->touched_count = 0;
+    for (Flow *flow = self->flows; flow < self->flows + self->flow_count; flow++) {
+        Py_CLEAR(flow->young);
+        Py_CLEAR(flow->old);
+    }
     PyErr_Restore(type, error, trace);
     return type != NULL ? -1 : 0;
 }
 
-/* One more record of a symbol; takes the price over. 0, or -1 with an exception set. */
+/* One more record of a symbol. 0, or -1 with an exception set. */
 static int count_record(FrameMapper *self, Tally *tally, int64_t event, PyObject *price)
 {
     if (!tally->received) {
-        if (self->touched_count == TOUCHED && book_all(self) < 0) {
-            Py_DECREF(price);
+        if (self->touched_count == TOUCHED && book_all(self) < 0)
             return -1;
-        }
         self->touched[self->touched_count++] = tally;
     }
     tally->received++;
     tally->event = event;
-    Py_XSETREF(tally->price, price);
+    Py_XSETREF(tally->price, Py_NewRef(price));
     return 0;
 }
 
@@ -293,26 +309,19 @@ static int find_symbol(FrameMapper *self, Flow *flow, const Given *given, Tally 
     return done;
 }
 
-/* Whether a record's number is simply the next one; where it is, `numbers` is the symbol's state, owned. */
+/* Whether a record's number is simply the next one; `numbers` is the symbol's state then, owned. */
 static int is_next(const Flow *flow, const Given *given, const Tally *tally, PyObject **numbers, int64_t *number)
 {
     int at = node_at(&flow->number, given);
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
-    int64_t last;
+    int64_t last = tally->last;
     if (node == NULL || node->kind != JSON_INT)
         return 0;
     *number = json_int(given->json, node);
-    *numbers = PyObject_GetAttr(tally->context, name_numbers);
+    *numbers = tally->numbers != NULL ? Py_NewRef(tally->numbers) : PyObject_GetAttr(tally->context, name_numbers);
     if (*numbers == NULL || *numbers == Py_None)
         return *numbers == NULL ? -1 : 0;
-    return get_int(*numbers, name_last, &last) < 0 ? -1 : *number == last + 1;
-}
-
-/* The number of a record that is the next one. */
-static int keep_number(const FrameMapper *self, PyObject *numbers, int64_t number, int64_t event)
-{
-    return set_int(numbers, name_last, number) < 0 || PyObject_SetAttr(numbers, name_epoch, self->epoch) < 0
-                   || set_int(numbers, name_event_us, event) < 0 ? -1 : 0;
+    return tally->numbers == NULL && get_int(*numbers, name_last, &last) < 0 ? -1 : *number == last + 1;
 }
 
 /* The times of a record without a number, where somebody looks for holes in them. */
@@ -333,34 +342,50 @@ static int keep_time(const FrameMapper *self, const Flow *flow, const Tally *tal
     return done != NULL ? 0 : -1;
 }
 
-/* Whether the duplicate window has not had an id, which it then has; -1 with an exception set. */
-static int is_new(const Flow *flow, PyObject *identity, PyObject *content)
+/* The window's dicts, and how many ids one has at most. 0, or -1 with an exception set. */
+static int look_at_window(Flow *flow)
 {
+    if (flow->young != NULL)
+        return 0;
     PyObject *young = PyObject_GetAttr(flow->window, name_young), *old = PyObject_GetAttr(flow->window, name_old);
-    int done = -1;
-    if (young != NULL && old != NULL && PyDict_CheckExact(young) && PyDict_CheckExact(old)) {
-        int known = PyDict_Contains(old, identity);
-        Py_ssize_t before = PyDict_GET_SIZE(young);
-        PyObject *there = known == 0 ? PyDict_SetDefault(young, identity, content) : NULL;
-        done = known != 0 ? -(known < 0) : there == NULL ? -1 : PyDict_GET_SIZE(young) > before;
-        int64_t size;
-        if (done == 1 && get_int(flow->window, name_size, &size) < 0)
-            done = -1;
-        if (done == 1 && PyDict_GET_SIZE(young) >= size) {
-            PyObject *turned = PyObject_CallMethodNoArgs(flow->window, name_turn);
-            done = turned != NULL ? 1 : -1;
-            Py_XDECREF(turned);
-        }
-    } else if (!PyErr_Occurred()) {
-        PyErr_SetString(PyExc_TypeError, "a duplicate window has two dicts");
+    int dicts = young != NULL && old != NULL && PyDict_CheckExact(young) && PyDict_CheckExact(old);
+    if (dicts && get_int(flow->window, name_size, &flow->size) == 0) {
+        flow->young = young;
+        flow->old = old;
+        return 0;
     }
     Py_XDECREF(young);
     Py_XDECREF(old);
-    return done;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "a duplicate window has two dicts");
+    return -1;
+}
+
+/* Whether the duplicate window has not had an id, which it then has; -1 with an exception set. */
+static int is_new(Flow *flow, PyObject *identity, PyObject *content)
+{
+    if (look_at_window(flow) < 0)
+        return -1;
+    int known = PyDict_Contains(flow->old, identity);
+    if (known)
+        return known < 0 ? -1 : 0;
+    Py_ssize_t before = PyDict_GET_SIZE(flow->young);
+    if (PyDict_SetDefault(flow->young, identity, content) == NULL)
+        return -1;
+    if (PyDict_GET_SIZE(flow->young) == before)
+        return 0;
+    if (before + 1 < flow->size)
+        return 1;
+    Py_CLEAR(flow->young);
+    Py_CLEAR(flow->old);
+    PyObject *turned = PyObject_CallMethodNoArgs(flow->window, name_turn);
+    Py_XDECREF(turned);
+    return turned != NULL ? 1 : -1;
 }
 
 /* A record that is made goes where it belongs. 1, or -1 with an exception set. */
-static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally, const Made *made, int64_t event, PyObject *price)
+static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally, const Made *made, int64_t event, PyObject *price,
+                PyObject *numbers, int64_t number)
 {
     PyObject *identity = PyUnicode_DecodeASCII(made->message_id, 36, NULL);
     PyObject *content = PyBytes_FromStringAndSize(made->content, CONTENT_BYTES);
@@ -368,7 +393,8 @@ static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally,
     int done = identity != NULL && content != NULL && envelope != NULL ? is_new(flow, identity, content) : -1;
     if (done == 0) {
         const JsonNode *node = given->json->nodes + given->node, *top = given->json->nodes + given->top;
-        PyObject *told = book_all(self) == 0
+        int booked = book_all(self) == 0 && (numbers == NULL || keep_number(self, numbers, number, event) == 0);
+        PyObject *told = booked
                              ? PyObject_CallFunction(flow->odd, "OOOOLOs#s#", tally->context, identity, content, envelope,
                                                      (long long)event, price, given->json->text + node->start,
                                                      (Py_ssize_t)node->size, given->json->text + top->start,
@@ -376,9 +402,11 @@ static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally,
         PyObject *instead = told != NULL && told != Py_None ? told : NULL;
         done = told == NULL || (instead != NULL && PyList_Append(self->out, instead) < 0) ? -1 : 1;
         Py_XDECREF(told);
-    } else if (done == 1 && (PyList_Append(self->out, envelope) < 0
-                             || count_record(self, tally, event, Py_NewRef(price)) < 0)) {
+    } else if (done == 1 && (PyList_Append(self->out, envelope) < 0 || count_record(self, tally, event, price) < 0)) {
         done = -1;
+    } else if (done == 1 && numbers != NULL) {
+        tally->last = number;
+        Py_XSETREF(tally->numbers, Py_NewRef(numbers));
     }
     Py_XDECREF(identity);
     Py_XDECREF(content);
@@ -414,10 +442,8 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
     if (done == 1) {
         int64_t event = (int64_t)values[mapper->program->time_at].number;
         *kept = 1;
-        if ((numbers != NULL ? keep_number(self, numbers, number, event) : keep_time(self, flow, tally, event)) < 0)
-            done = -1;
-        else
-            done = keep(self, flow, given, tally, &made, event, price);
+        done = numbers == NULL && keep_time(self, flow, tally, event) < 0
+                   ? -1 : keep(self, flow, given, tally, &made, event, price, numbers, number);
     }
     while (taken)
         Py_XDECREF(values[--taken].object);

@@ -31,6 +31,7 @@ typedef struct {
     uint16_t key, key_size; /* of a member */
     uint16_t next;
     uint8_t kind, wide;     /* `wide`: a string that is not ASCII */
+    uint8_t unsure;         /* whether an object may have the same key twice */
 } JsonNode;
 
 typedef struct JsonText {
@@ -133,10 +134,27 @@ static const char *json_key(const char *text, const char *at, const char *end, J
     return at < end && *at == ':' ? json_space(at + 1, end) : NULL;
 }
 
+/* Of each level, which keys the object has by a hash: one that is there already may be twice. */
+typedef struct {
+    uint64_t bits[4];
+} KeySet;
+
+static inline int key_set_add(KeySet *set, const char *key, int size)
+{
+    unsigned hash = (unsigned)size * 5u;
+    if (size)
+        hash += (unsigned char)key[0] * 31u + (unsigned char)key[size - 1] * 7u + (unsigned char)key[size / 2];
+    uint64_t bit = (uint64_t)1 << (hash & 63), *word = set->bits + (hash >> 6 & 3);
+    int there = (*word & bit) != 0;
+    *word |= bit;
+    return there;
+}
+
 /* The values of a text. 1 where it is plain JSON, else 0. */
 static int json_scan(JsonText *json, const char *text, Py_ssize_t size)
 {
     uint16_t open[JSON_DEPTH];
+    KeySet keys[JSON_DEPTH];
     int depth = 0;
     const char *end = text + size, *at = json_space(text, end);
     json->text = text;
@@ -149,8 +167,12 @@ static int json_scan(JsonText *json, const char *text, Py_ssize_t size)
         int number = json->count++;
         JsonNode *node = json->nodes + number;
         *node = (JsonNode){.next = (uint16_t)json->count};
-        if (depth && json->nodes[open[depth - 1]].kind == JSON_DICT)
+        JsonNode *object = depth ? json->nodes + open[depth - 1] : NULL;
+        if (object != NULL && object->kind == JSON_DICT) {
             at = json_key(text, at, end, node);
+            if (at != NULL && key_set_add(keys + depth - 1, text + node->key, node->key_size))
+                object->unsure = 1;
+        }
         if (at == NULL || at == end)
             return 0;
         if (*at == '{' || *at == '[') {
@@ -159,6 +181,7 @@ static int json_scan(JsonText *json, const char *text, Py_ssize_t size)
             at = json_space(at + 1, end);
             if (depth == JSON_DEPTH || at == end)
                 return 0;
+            keys[depth] = (KeySet){{0}};
             open[depth++] = (uint16_t)number;
             if (*at != '}' && *at != ']')
                 continue;
@@ -189,7 +212,8 @@ static int json_scan(JsonText *json, const char *text, Py_ssize_t size)
 
 static inline int json_has_key(const JsonText *json, const JsonNode *node, const char *key, Py_ssize_t size)
 {
-    return node->key_size == size && memcmp(json->text + node->key, key, (size_t)size) == 0;
+    const char *own = json->text + node->key;
+    return node->key_size == size && (size == 0 || (*own == *key && memcmp(own, key, (size_t)size) == 0));
 }
 
 /* The member of an object; NOWHERE where there is none. */
@@ -197,8 +221,11 @@ static int json_member(const JsonText *json, int node, const char *key, Py_ssize
 {
     int found = NOWHERE;
     for (int at = node + 1; at < json->nodes[node].next; at = json->nodes[at].next)
-        if (json_has_key(json, json->nodes + at, key, size))
+        if (json_has_key(json, json->nodes + at, key, size)) {
             found = at;
+            if (!json->nodes[node].unsure)
+                break;
+        }
     return found;
 }
 

@@ -316,7 +316,10 @@ static PyObject *envelope_of(const Mapper *self, const Made *made, int64_t time,
     PyObject *sent[7] = {Py_NewRef(self->topic), Py_NewRef(self->symbol), Py_XNewRef(made->bytes),
                          Py_NewRef(self->program->schema), PyLong_FromLongLong(time / 1000), Py_NewRef(self->account),
                          Py_XNewRef(moment)};
-    return tuple_of((PyTypeObject *)self->program->envelope, sent, 7);
+    PyObject *found = tuple_of((PyTypeObject *)self->program->envelope, sent, 7);
+    if (found != NULL)
+        PyObject_GC_UnTrack(found); /* there are very many, and nothing that it has leads back to it */
+    return found;
 }
 
 /* A record's price, or None; a new reference. NULL with an exception set. */

@@ -265,7 +265,7 @@ static int put_unmapped_text(Buffer *out, const Mapper *self, const Given *given
         const char *key = json->text + node->key;
         if (is_mapped(self->program, key, node->key_size))
             continue;
-        for (int other = node->next; other < end; other = json->nodes[other].next)
+        for (int other = node->next; json->nodes[given->node].unsure && other < end; other = json->nodes[other].next)
             if (json_has_key(json, json->nodes + other, key, node->key_size))
                 return -2; /* which of them stands where, the general mapper knows */
         if (node->kind == JSON_NULL)
