@@ -1,7 +1,8 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
 ``Program``, ``Mapper``, ``FrameMapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``,
-``well_formed``, ``picked``, ``table``, ``packed`` and ``crc32c`` are None where there was no C compiler when k2conn was
+``well_formed``, ``picked``, ``table``, ``packed``, ``crc32c``, ``measured``, ``moved``, ``counted`` and ``durations``
+are None where there was no C compiler when k2conn was
 installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
@@ -41,6 +42,13 @@ table: Any = None
 packed: Any = None
 """Envelopes as the records of a Kafka batch, and ``crc32c``, its checksum: see `k2conn.sinks.kafka.record_batches`."""
 crc32c: Any = None
+measured: Any = None
+"""Envelopes by the list: their topic and bytes; into the queues of their keys (``moved``); by account (``counted``); by
+how long they took (``durations``).
+"""
+moved: Any = None
+counted: Any = None
+durations: Any = None
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
@@ -56,3 +64,5 @@ if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
         rows, columns, well_formed, picked = copy_rows.rows, as_columns, bodies.well_formed, picking.picked
         table = cells.table
         packed, crc32c = record_batch.packed, record_batch.crc32c
+        measured, moved, counted = record_batch.measured, record_batch.moved, record_batch.counted
+        durations = record_batch.durations

@@ -107,9 +107,8 @@ def state(pipeline: FramePipeline) -> tuple[Any, ...]:
     streams = []
     for name, mapping in connector_state.mappings.items():
         gaps = mapping.gaps
-        numbers = [] if gaps is None else [
-            (one.last, one.epoch, one.event_us) for symbol in mapping.symbols if (one := gaps.numbers(symbol)) is not None
-        ]
+        known = [] if gaps is None else list(map(gaps.numbers, mapping.symbols))
+        numbers = [one and (one.last, one.epoch, one.event_us) for one in known]
         streams.append((name, list(mapping.window.young.items()), list(mapping.window.old.items()), numbers,
                         list(mapping.symbols)))
     scope = pipeline.session.scope
