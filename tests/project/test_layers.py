@@ -66,7 +66,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "compiler/language",
     },
     "compiler": {*LEAVES, "compiler/language", "compiler/sections"},
-    "engine/accounting": {*LEAVES, "envelope"},
+    "engine/accounting": {*LEAVES, "envelope", "native"},
     "engine/resilience": {*LEAVES, "engine/conversation"},
     "engine/identity": {*LEAVES, "engine/resilience"},
     "engine/sharding": LEAVES,
