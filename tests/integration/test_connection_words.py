@@ -240,7 +240,11 @@ tests:
       - sent: {type: S, body: {kind: sub, many: 2, names: [{symbol: BTC-USD}, {symbol: ETH-USD}]}}
       - received:
           type: T
-          body: {kind: trades, digits: -3, symbol: BTC-USD, rows: [{match: 7, time: 1767323045678, price: 64000.125, size: 2}]}
+          body:
+            kind: trades
+            digits: -3
+            symbol: BTC-USD
+            rows: [{match: 7, time: 1767323045678, price: 64000.125, size: 2}]
         records: [{trade_id: VENUE-7, symbol: BTCUSD, price: "64000.125", quantity: "2"}]
 """
 
