@@ -6,8 +6,9 @@
     last: {token: {type: u32, bits: {segment: 0-7}}, price: {type: i32, exponent: -2}}
     full: {...}
 
-A structure is a map of members in their order. A member is a type (`u8` to `u64`, `i8` to `i64`, `f32`, `f64`,
-`text 12`, `skip 2`; `text` and `bytes` for all that is left), another structure's name, or a map: of a number's
+A structure is a map of members in their order. A member is a type (`u8` to `u64`, `i8` to `i64`, also of 24 and 48
+bits, `f32`, `f64`, `text 12`, `text 12 spaces`, `skip 2`; `text` and `bytes` for all that is left), another
+structure's name, or a map: of a number's
 ``type`` with ``exponent``, ``absent`` and ``bits``; of a list's ``count`` (a type, a number, a member's name, `rest`)
 and ``of``; of a ``length`` and ``of``, for a part behind its own length. A member that says an exponent, a count or
 which structure stands before what it is said of, in the same structure or in one around that.
@@ -26,6 +27,7 @@ from k2conn.binary.structures import (
     ExponentTable,
     Float,
     Number,
+    OddInteger,
     Part,
     Remainder,
     Repeated,
@@ -38,14 +40,17 @@ from k2conn.binary.structures import (
 OUTERMOST = "frame"
 _ORDERS = {"big": ">", "little": "<"}
 _CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i8": "b", "i16": "h", "i32": "i", "i64": "q"}
+_ODD = {"u24": 3, "u48": 6, "i24": 3, "i48": 6}
+_WHOLE = (*_CODES, *_ODD)
 _FLOATS = {"f32": "f", "f64": "d"}
-_FIXED = re.compile(r"(text|skip) ([1-9][0-9]{0,4})")
+_TEXT = re.compile(r"text ([1-9][0-9]{0,4})( spaces)?")
+_SKIP = re.compile(r"skip ([1-9][0-9]{0,4})")
 _BITS = re.compile(r"([0-9]{1,2})(?:-([0-9]{1,2}))?")
 _LEFT = {"text": True, "bytes": False}
 _NUMBER_WORDS = {"type", "exponent", "absent", "bits"}
 _LIST_WORDS = {"count", "length", "of"}
 _CHOICE_WORDS = {"by", "of", "else"}
-_TYPES = f"{', '.join((*_CODES, *_FLOATS))}, 'text N', 'skip N', 'text', 'bytes' or a structure's name"
+_TYPES = f"{', '.join((*_WHOLE, *_FLOATS))}, 'text N', 'skip N', 'text', 'bytes' or a structure's name"
 
 
 def layout(said: Any) -> Part:
@@ -150,24 +155,30 @@ class _Reader:
         return None
 
     def _typed(self, place: str, word: str) -> Part | None:
-        if word in _CODES:
-            return Number(struct.Struct(self._order + _CODES[word]))
+        if word in _WHOLE:
+            return Number(self._integer(word))
         if word in _FLOATS:
             return Float(struct.Struct(self._order + _FLOATS[word]))
         if word in _LEFT:
             return Remainder(_LEFT[word])
-        fixed = _FIXED.fullmatch(word)
-        if fixed is not None:
-            size = int(fixed[2])
-            return Text(size) if fixed[1] == "text" else Skipped(size)
+        if (text := _TEXT.fullmatch(word)) is not None:
+            return Text(int(text[1]), b" " if text[2] else b"\0")
+        if (skipped := _SKIP.fullmatch(word)) is not None:
+            return Skipped(int(skipped[1]))
         if word in self._said:
             return self._structure(word)
         self._wrong(place, f"'{word}' is none of {_TYPES}")
         return None
 
+    def _integer(self, word: str) -> struct.Struct | OddInteger:
+        """How a whole number's type is read."""
+        if word in _ODD:
+            return OddInteger(_ODD[word], self._order, word[0] == "i")
+        return struct.Struct(self._order + _CODES[word])
+
     def _number(self, place: str, said: Mapping[str, Any]) -> Part | None:
         word = said["type"]
-        if word not in _CODES:
+        if word not in _WHOLE:
             self._wrong(place, f"only whole numbers have more to say than their type, not '{word}'")
             return None
         bits = said.get("bits", {})
@@ -175,7 +186,7 @@ class _Reader:
         absent = said.get("absent")
         if absent is not None and not _within(absent, 2**64):
             self._wrong(place, "`absent` is a whole number")
-        number = Number(struct.Struct(self._order + _CODES[word]), exponent, absent)
+        number = Number(self._integer(word), exponent, absent)
         number.bits = self._bits(place, bits, 8 * number.least)
         return number
 
@@ -221,7 +232,7 @@ class _Reader:
         count = said["count"]
         if count == "rest":
             return Repeated(inner, None)
-        if isinstance(count, str) and count not in _CODES:
+        if isinstance(count, str) and count not in _WHOLE:
             return Repeated(inner, count)
         if type(count) is int and 0 < count < 1 << 16:
             return Repeated(inner, count)
@@ -229,8 +240,8 @@ class _Reader:
         return None if number is None else Repeated(inner, number)
 
     def _whole(self, place: str, word: str, said: Any) -> Part | None:
-        if isinstance(said, str) and said in _CODES:
-            return Number(struct.Struct(self._order + _CODES[said]))
+        if isinstance(said, str) and said in _WHOLE:
+            return Number(self._integer(said))
         more = ", a number, a member before it or `rest`" if word == "count" else ""
         self._wrong(place, f"`{word}` is a whole number's type{more}")
         return None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar, Literal, TypeGuard
 
 from k2conn.binary import floating
 from k2conn.binary.packed_numbers import (
@@ -57,6 +57,27 @@ class Cursor:
         """ValueError where the part has more bytes than were read."""
         if self.at != self.end:
             raise ValueError(f"{self.end - self.at} bytes are left at byte {self.at}, which its layout does not name")
+
+
+class OddInteger:
+    """A whole number of 3 or 6 bytes, for which `struct` has no code; it is read and written as a `Struct` is."""
+
+    def __init__(self, size: int, order: str, signed: bool) -> None:
+        """``order``: as `struct` writes it."""
+        self.size = size
+        self._order: Literal["little", "big"] = "little" if order == "<" else "big"
+        self._signed = signed
+
+    def unpack_from(self, data: bytes, at: int) -> tuple[int]:
+        """The number that stands there."""
+        return (int.from_bytes(data[at : at + self.size], self._order, signed=self._signed),)
+
+    def pack(self, number: int) -> bytes:
+        """The opposite; struct.error for a number that it has no room for."""
+        try:
+            return number.to_bytes(self.size, self._order, signed=self._signed)
+        except OverflowError as error:
+            raise struct.error(str(error)) from None
 
 
 class Part(ABC):
@@ -102,7 +123,7 @@ class Number(Part):
     many).
     """
 
-    layout: struct.Struct
+    layout: struct.Struct | OddInteger
     exponent: int | str | ExponentTable | None = None
     absent: int | None = None
     bits: tuple[tuple[str, int, int], ...] = ()
@@ -122,7 +143,9 @@ class Number(Part):
     def packed(self) -> PackedNumber | None:
         """See `Part`."""
         power = self.exponent
-        return plain_number(self.layout, self.absent, power) if _fixed(power) and not self.bits else None
+        if isinstance(self.layout, OddInteger) or not _fixed(power) or self.bits:
+            return None
+        return plain_number(self.layout, self.absent, power)
 
     def read(self, cursor: Cursor, record: Record) -> int | Decimal | None:
         """See `Part`."""
@@ -187,9 +210,10 @@ class Float(Part):
 
 @dataclass(slots=True)
 class Text(Part):
-    """UTF-8 text of a fixed size, filled up with NULs or spaces."""
+    """UTF-8 text of a fixed size, filled up with NULs or spaces; ``fill``: what it is written with."""
 
     least: int
+    fill: bytes = b"\0"
 
     def read(self, cursor: Cursor, record: Record) -> str:
         """See `Part`."""
@@ -201,7 +225,7 @@ class Text(Part):
         data = str(value).encode()
         if len(data) > self.least:
             raise ValueError(f"{value} is longer than {self.least} bytes")
-        out += data.ljust(self.least, b"\0")
+        out += data.ljust(self.least, self.fill)
 
 
 class Remainder(Part):

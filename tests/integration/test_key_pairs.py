@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import subprocess
 import sys
 import time
@@ -94,6 +96,36 @@ def test_what_is_wrong_with_a_key_is_said_at_start(tmp_path: Path) -> None:
     assert done.returncode == 2, done.stdout + done.stderr
     assert "K2_VENUE_KEY: ed25519 signs with an Ed25519 key, and this is an RSA key" in done.stderr
     assert pem("rsa-sha256").splitlines()[1] not in done.stdout + done.stderr
+
+
+TESTS = """
+tests:
+  - name: a login that is signed, and a trade
+    symbols: [BTC-USD]
+    dialogue:
+      - sent: {op: login, sign: "SIGNED"}
+      - sent: {op: sub, symbols: [BTC-USD]}
+      - received: {ch: trade, data: [{s: BTC-USD, i: 7, p: 1.5, q: 2, t: 1767323045678, d: buy}]}
+        records: [{price: "1.5"}]
+"""
+
+
+def test_without_a_key_the_variable_s_name_stands_for_it_in_tests_and_certifications(tmp_path: Path) -> None:
+    spec = tmp_path / "venue.yaml"
+    signed = base64.b64encode(hmac.new(b"K2_VENUE_KEY", b"1767323045000GET/ws", hashlib.sha256).digest()).decode()
+    login = CONNECTION.replace("  steps:\n", "  steps:\n    - send: {op: login, sign: $signature}\n") % (1, "ed25519")
+    trades = STREAMS[: STREAMS.index("  quote:")]
+    spec.write_text(HEAD + login.replace("ws://127.0.0.1:1", "wss://venue.example") + trades
+                    + TESTS.replace("SIGNED", signed))
+    passed = k2conn("test", spec, cwd=tmp_path, env=environment())
+    assert "1 passed, 0 failed" in passed.stdout, passed.stdout
+    key = tmp_path / "key.pem"
+    key.write_text(pem("ed25519"))
+    for variables in ({}, {"K2_VENUE_KEY_FILE": str(key)}):
+        given = environment(**variables)
+        done = k2conn("certify", spec, "--duration", "1s", "--faults", "cut", cwd=tmp_path, env=given)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "venue: passed" in done.stdout
 
 
 def test_explain_says_how_it_is_signed(tmp_path: Path) -> None:

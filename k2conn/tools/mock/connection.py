@@ -7,6 +7,7 @@ from random import Random
 from typing import NamedTuple, Protocol
 
 from k2conn.codecs.encoding import encoder
+from k2conn.engine.conversation.request_encoding import request_decoder
 from k2conn.plan import Connection, Json, Plan
 from k2conn.scope import Scope
 from k2conn.tools.mock.faults import Faults
@@ -60,6 +61,7 @@ class MockConnection:
         self.plan = plan
         self.connection = connection
         self.encode = encoder(connection.codec)
+        self.said = request_decoder(connection)
         self.recognizer = RequestRecognizer(plan, connection, symbols)
         self.warnings: list[str] = []
         self._detection = FieldDetection(plan, connection)

@@ -364,7 +364,8 @@ class MockExchange:
         await self._subscribe(client, client.mock_connection.recognizer.asked_by_url(target))
 
     async def _on_frame(self, client: Client, frame: str | bytes) -> None:
-        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+        said = client.mock_connection.said(frame)
+        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
         value = read(text)
         client.received.append(value)
         self.received.append(value)
@@ -550,7 +551,7 @@ class MockExchange:
 def _wrong_kind(connection: Connection, frame: str | bytes) -> str | None:
     """What is wrong with the kind of a client's frame; None where nothing is."""
     kind = "text" if isinstance(frame, str) else "binary"
-    if connection.transport != "websocket" or kind == connection.send_as:
+    if connection.transport != "websocket" or connection.send_as in (kind, "codec"):
         return None
     return f"this venue takes {connection.send_as} frames, this one is {kind}"
 

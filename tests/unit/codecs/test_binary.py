@@ -109,6 +109,33 @@ def test_what_a_part_needs_may_stand_around_it(kinds: int, row: bytes, wanted: d
     assert encoder(AROUND)(exactjson.encode(found)) == frame
 
 
+ODD = encoding("layout", layout=json.dumps({
+    "byte_order": "big",
+    "frame": {"time": "u48", "size": {"type": "i24", "exponent": -2}, "many": "u24", "name": "text 6 spaces",
+              "other": "text 4", "rows": {"count": "u24", "of": "u48"}},
+}))
+
+
+def test_numbers_of_24_and_48_bits_and_text_that_is_filled_with_spaces() -> None:
+    frame = (
+        (34_200_500_000_000).to_bytes(6, "big") + (-5).to_bytes(3, "big", signed=True) + b"\xff\xff\xfe"
+        + b"user  " + b"AB\0\0" + b"\0\0\1" + b"\xff" * 6
+    )
+    found: Any = decoder(ODD)(frame)
+    assert found == {"time": 34_200_500_000_000, "size": Decimal("-0.05"), "many": 0xFFFFFE, "name": "user",
+                     "other": "AB", "rows": [(1 << 48) - 1]}
+    assert encoder(ODD)(exactjson.encode(found)) == frame
+    too_large = exactjson.encode({**found, "many": 1 << 24})
+    assert isinstance(encoder(ODD)(too_large), str), "it has no room for it"
+
+
+def test_a_little_endian_number_of_24_bits() -> None:
+    by = encoding("layout", layout='{"byte_order": "little", "frame": {"n": "u24", "i": "i48"}}')
+    frame = b"\1\2\3" + (-2).to_bytes(6, "little", signed=True)
+    assert decoder(by)(frame) == {"n": 0x030201, "i": -2}
+    assert encoder(by)(exactjson.encode({"n": 0x030201, "i": -2})) == frame
+
+
 def test_an_sbe_schema() -> None:
     found: Any = decoder(BY_SCHEMA)(TRADES)
     assert found["message"] == "Trades"
