@@ -24,6 +24,7 @@ from k2conn.resources import connectors_folder
 from k2conn.runner.wanted_symbols import resolve
 from tests.support.shipped import load
 
+
 def read_file(path: Path) -> Any:
     """What is in a YAML file, by libyaml: in Python alone it takes ten times as long."""
     return yaml.load(path.read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
