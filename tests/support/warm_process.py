@@ -2,13 +2,14 @@
 
 Three quarters of that second are imports. Where a test gives a command words and variables and looks at what comes of
 it, they prove nothing; so they are done once: a server (`warm_server`) has imported what commands use, and each command
-is a fork of it, with the folder, the variables and the files that it is given. What must hold from a process's first
-instruction on is tested by one that is started as users do: `started` and `command` of test_run.
+is a fork of it, with the folder, the variables and the files that it is given: `k2conn` waits for its end, `Started` is
+one that goes on. What must hold from a process's first instruction on is tested by one that is started as users do.
 """
 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import signal
 import socket
@@ -16,7 +17,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,52 @@ def k2conn(
         for file in (stdout, stderr):
             file.seek(0)
         return _completed(arguments, code, [stdout.read(), stderr.read()], text)
+
+
+def started(*words: object, env: dict[str, str], cwd: Path | str | None = None, **given: Any) -> subprocess.Popen[Any]:
+    """As `subprocess.Popen` of `python -m k2conn` with these words: a child of this process, which may be sent signals,
+    is waited for, and has the files that it is given; its command line alone is the server's.
+    """
+    arguments = list(map(str, words))
+    kind: type[subprocess.Popen[Any]] = _Fork if _may_be_a_fork(env) else subprocess.Popen
+    return kind([sys.executable, "-m", "k2conn", *arguments], env=env, cwd=cwd, **given)
+
+
+class _Fork(subprocess.Popen[Any]):
+    """One that is not started, but a fork of the server, of which this process becomes the parent."""
+
+    def _execute_child(self, args: list[str], executable: Any, preexec_fn: Any, close_fds: bool, pass_fds: Any,
+                       cwd: Any, env: dict[str, str], startupinfo: Any, creationflags: int, shell: bool,
+                       *given: Any) -> None:
+        """Popen's own way, but for where the process comes from."""
+        pipes, more = given[:6], given[6:]
+        assert not (preexec_fn or pass_fds or shell), "that needs a process that is started"
+        files = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
+        words = args[3:]
+        order = {"words": words, "env": env, "cwd": str(cwd or Path.cwd()), "left": True, "session": bool(more[-2])}
+        with socket.socket(socket.AF_UNIX) as connection, _lock, _taking_orphans():
+            connection.connect(_server(words))
+            sent(connection, order, files)
+            self.pid = received(connection)["pid"]
+            while _parent_of(self.pid) != os.getpid():
+                time.sleep(0.001)
+        self._child_created = True
+        self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def _taking_orphans() -> Iterator[None]:
+    """Meanwhile a process whose parent ends becomes a child of this one, not of init."""
+    prctl, subreaper = ctypes.CDLL(None).prctl, 36
+    assert prctl(subreaper, 1, 0, 0, 0) == 0
+    try:
+        yield
+    finally:
+        prctl(subreaper, 0, 0, 0, 0)
+
+
+def _parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _completed(words: Sequence[str], code: int, printed: list[bytes], text: bool) -> subprocess.CompletedProcess[Any]:

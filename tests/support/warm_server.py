@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -95,20 +96,38 @@ def _reaped() -> bool:
 
 
 def _kept(connection: socket.socket) -> dict[str, Any]:
-    """In a fork: the command in a fork of it in turn, whose end it tells."""
+    """In a fork: the command in a fork of it in turn, whose end it tells; or it leaves it to whoever asked."""
     order, files = _with_files(connection)
     pid = os.fork()
     if not pid:
         connection.close()
+        if order.get("session"):
+            os.setsid()
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
+        _open_anew()
         return order
     try:
         sent(connection, {"pid": pid})
+        if order.get("left"):
+            os._exit(0)
         sent(connection, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
     finally:
         os._exit(0)
+
+
+def _open_anew() -> None:
+    """The standard streams are those of other files now: what Python has found of them when it began does not hold."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        old: io.TextIOWrapper = getattr(sys, name)
+        raw = open(number, "wb" if number else "rb", 0 if old.write_through else -1, closefd=False)  # noqa: SIM115
+        new = io.TextIOWrapper(
+            raw, old.encoding, old.errors, "\n" if number else None, write_through=old.write_through,
+            line_buffering=name == "stderr" or os.isatty(number),
+        )
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
 
 
 def main() -> None:
