@@ -162,8 +162,8 @@ def test_a_load_that_is_ended_goes_on(tmp_path: Path, number: signal.Signals) ->
     ended = 0
     slow = {**os.environ, "K2CONN_PURE_PYTHON": "1"}  # or all of it is loaded before there is a first position to see
     for _ in range(2):
-        with subprocess.Popen(
-            command("asx-trades", path), cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=slow
+        with warm_process.started(
+            "load", "asx-trades", path, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=slow
         ) as process:
             before = saved(tmp_path)
             while process.poll() is None and saved(tmp_path) == before:

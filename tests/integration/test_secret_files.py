@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, trade
 
 CONNECTION = """
@@ -77,9 +78,9 @@ class Running:
         self.file.write_text(KEYS[0] + "\n")
         self.log = folder / "log"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "k2conn", "run", str(spec), "--daemon", "--port", "0", "--folder",
-                 str(folder / "data"), "--symbols", "BTC-USD", "--log-level", "debug"],
+            self.process = warm_process.started(
+                "run", str(spec), "--daemon", "--port", "0", "--folder",
+                str(folder / "data"), "--symbols", "BTC-USD", "--log-level", "debug",
                 cwd=folder, env=environment(K2_VENUE_KEY_FILE=str(self.file)), stdout=log, stderr=log,
             )
 

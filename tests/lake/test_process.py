@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.kafka.test_broker_away import VENUE
 from tests.lake.test_query import asked
+from tests.support import warm_process
 from tests.support.lakes import lake, read
 from tests.support.plans import HEAD, STREAMS
 from tests.support.small_venue import venue_process
@@ -33,9 +34,9 @@ def venue() -> Iterator[int]:
 def started(folder: Path, port: int, *words: str, **variables: str) -> subprocess.Popen[str]:
     file = folder / "venue.yaml"
     file.write_text(HEAD + CONNECTION % port + STREAMS)
-    return subprocess.Popen(
-        command(file, "--streams", "trade", "--sink", "iceberg", "--port", "-1", "--summary", folder / "summary.json",
-                *words),
+    return warm_process.started(
+        "run", file, "--streams", "trade", "--sink", "iceberg", "--port", "-1", "--summary", folder / "summary.json",
+        *words,
         cwd=folder, env=environment(K2_LAKE_FOLDER=str(folder / "lake"), **variables), stderr=subprocess.PIPE,
         text=True,
     )

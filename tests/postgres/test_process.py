@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.kafka.test_broker_away import VENUE
 from tests.servers import Postgres
 from tests.servers.postgres import Database
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS
 from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
@@ -33,9 +34,9 @@ def venue() -> Iterator[int]:
 def started(folder: Path, port: int, dsn: str, *words: str, **variables: str) -> subprocess.Popen[str]:
     file = folder / "venue.yaml"
     file.write_text(HEAD + CONNECTION % port + STREAMS)
-    return subprocess.Popen(
-        command(file, "--streams", "trade", "--sink", "postgres", "--port", "-1", "--summary",
-                folder / "summary.json", *words),
+    return warm_process.started(
+        "run", file, "--streams", "trade", "--sink", "postgres", "--port", "-1", "--summary",
+        folder / "summary.json", *words,
         cwd=folder, env=environment(K2_POSTGRES_DSN=dsn, **variables), stderr=subprocess.PIPE, text=True,
     )
 

@@ -73,7 +73,7 @@ class _Fork(subprocess.Popen[Any]):
                        *given: Any) -> None:
         """Popen's own way, but for where the process comes from."""
         pipes, more = given[:6], given[6:]
-        assert not (preexec_fn or pass_fds or shell), "that needs a process that is started"
+        assert not any((preexec_fn, pass_fds, shell)), "that needs a process that is started"
         files = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
         words = args[3:]
         order = {"words": words, "env": env, "cwd": str(cwd or Path.cwd()), "left": True, "session": bool(more[-2])}
@@ -141,9 +141,16 @@ _addresses: dict[str, str] = {}
 """Where the servers of this process listen, by what else they have imported."""
 
 
+def _kind(words: Sequence[str]) -> str:
+    """What a command imports that others do not."""
+    if words[:1] == ["serve"]:
+        return "api"
+    return "lake" if words[:1] in (["lake"], ["query"]) or "iceberg" in words else ""
+
+
 def _server(words: Sequence[str]) -> str:
     """Where the server for a command listens; it ends with this process, whatever ends that."""
-    kind = "lake" if words[:1] in (["lake"], ["query"]) else ""
+    kind = _kind(words)
     if kind not in _addresses:
         folder = tempfile.TemporaryDirectory(prefix="k2conn-warm-")
         listener = socket.socket(socket.AF_UNIX)

@@ -32,6 +32,12 @@ _OF_A_LAKE = (
     "k2conn.lake.catalog", "k2conn.lake.reader", "k2conn.lake.engine",
 )
 """What commands for a lake import besides; that takes longer than all the rest."""
+_OF_THE_API = (
+    "fastapi", "uvicorn", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on", "k2conn.api.server",
+    "k2conn.api.service", "k2conn.api.application", "k2conn.api.live.hub", "k2conn.api.stores.files",
+    "k2conn.api.stores.threads",
+)
+"""What `serve` imports besides."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -58,14 +64,14 @@ def _body(connection: socket.socket, length: int) -> dict[str, Any]:
     return found
 
 
-def _import(of_a_lake: bool) -> None:
+def _import(kind: str) -> None:
     """What most commands import, and the others that are told of."""
     import k2conn.cli
 
     for found in pkgutil.iter_modules(k2conn.cli.__path__, "k2conn.cli."):
         if not found.ispkg:
             importlib.import_module(found.name)
-    for name in (*_ON_THE_WAY, *(_OF_A_LAKE if of_a_lake else ())):
+    for name in (*_ON_THE_WAY, *{"lake": _OF_A_LAKE, "api": _OF_THE_API, "": ()}[kind]):
         with suppress(ImportError):
             importlib.import_module(name)
 
@@ -132,7 +138,7 @@ def _open_anew() -> None:
 
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
-    _import(sys.argv[2:] == ["lake"])
+    _import("".join(sys.argv[2:]))
     assert len(os.listdir("/proc/self/task")) == 1, "a fork has none of the other threads"
     gc.collect()
     gc.freeze()
