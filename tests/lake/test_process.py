@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,9 +120,6 @@ def test_settings_are_told_by_their_variables(venue: int, tmp_path: Path) -> Non
 def test_doctor_looks_and_makes_nothing(venue: int, tmp_path: Path) -> None:
     file = tmp_path / "venue.yaml"
     file.write_text(HEAD + CONNECTION % venue + STREAMS)
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", "doctor", str(file), "--sink", "iceberg", "--port", "-1"], cwd=tmp_path,
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
-    )
+    done = warm_process.k2conn("doctor", file, "--sink", "iceberg", "--port", "-1", cwd=tmp_path, env=environment())
     assert "a start makes it" in done.stdout, done.stderr
     assert not (tmp_path / "lake").exists()

@@ -8,6 +8,7 @@ one that goes on. What must hold from a process's first instruction on is tested
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import ctypes
 import os
@@ -18,10 +19,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import types
+from collections.abc import Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.paths import ROOT
 from tests.support.warm_server import received, sent
@@ -31,6 +34,7 @@ _FROM_THE_START = ("PYTHON", "K2CONN_", "LD_", "LC_", "LANG", "TZ", "FORCE_COLOR
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """What keeps numpy and Arrow from starting threads as soon as they are imported."""
 _lock = threading.Lock()
+_Popen = subprocess.Popen
 
 
 def k2conn(
@@ -63,6 +67,38 @@ def started(*words: object, env: dict[str, str], cwd: Path | str | None = None, 
     arguments = list(map(str, words))
     kind: type[subprocess.Popen[Any]] = _Fork if _may_be_a_fork(env) else subprocess.Popen
     return kind([sys.executable, "-m", "k2conn", *arguments], env=env, cwd=cwd, **given)
+
+
+async def executed(
+    *words: object, env: dict[str, str], cwd: Path | str | None = None, **given: Any
+) -> asyncio.subprocess.Process:
+    """As `asyncio.create_subprocess_exec` of `python -m k2conn` with these words; otherwise as `started`."""
+    arguments = list(map(str, words))
+    command = [sys.executable, "-m", "k2conn", *arguments]
+    if not _may_be_a_fork(env):
+        return await asyncio.create_subprocess_exec(*command, env=env, cwd=cwd, **given)
+    await asyncio.to_thread(_server_of, arguments)  # it takes seconds where it is the first one
+    return await _by_a_fork(asyncio.create_subprocess_exec(*command, env=env, cwd=cwd, **given))
+
+
+@types.coroutine
+def _by_a_fork(
+    starting: Coroutine[Any, Any, asyncio.subprocess.Process]
+) -> Generator[Any, Any, asyncio.subprocess.Process]:
+    """asyncio calls Popen before it waits for anything: that far, and no further, Popen is another one."""
+    try:
+        with mock.patch.object(subprocess, "Popen", _Fork):
+            waiting = starting.send(None)
+        while True:
+            try:
+                given = yield waiting
+            except BaseException as problem:
+                waiting = starting.throw(problem)
+            else:
+                waiting = starting.send(given)
+    except StopIteration as done:
+        process: asyncio.subprocess.Process = done.value
+        return process
 
 
 class _Fork(subprocess.Popen[Any]):
@@ -148,6 +184,11 @@ def _kind(words: Sequence[str]) -> str:
     return "lake" if words[:1] in (["lake"], ["query"]) or "iceberg" in words else ""
 
 
+def _server_of(words: Sequence[str]) -> str:
+    with _lock:
+        return _server(words)
+
+
 def _server(words: Sequence[str]) -> str:
     """Where the server for a command listens; it ends with this process, whatever ends that."""
     kind = _kind(words)
@@ -157,7 +198,7 @@ def _server(words: Sequence[str]) -> str:
         address = str(Path(folder.name) / "socket")
         listener.bind(address)
         listener.listen(64)
-        process = subprocess.Popen(
+        process = _Popen(
             [sys.executable, "-m", "tests.support.warm_server", str(listener.fileno()), *kind.split()], cwd=ROOT,
             env={**_servers(), **_ONE_THREAD}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             pass_fds=[listener.fileno()],
