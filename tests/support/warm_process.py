@@ -11,12 +11,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import ctypes
+import fcntl
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import types
@@ -109,10 +111,12 @@ class _Fork(subprocess.Popen[Any]):
                        *given: Any) -> None:
         """Popen's own way, but for where the process comes from."""
         pipes, more = given[:6], given[6:]
-        assert not any((preexec_fn, pass_fds, shell)), "that needs a process that is started"
+        assert not any((pass_fds, shell)), "that needs a process that is started"
+        assert preexec_fn in (None, on_its_terminal), "and so does that"
         files = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
         words = args[3:]
-        order = {"words": words, "env": env, "cwd": str(cwd or Path.cwd()), "left": True, "session": bool(more[-2])}
+        order = {"words": words, "env": env, "cwd": str(cwd or Path.cwd()), "left": True, "session": bool(more[-2]),
+                 "terminal": preexec_fn is on_its_terminal}
         with socket.socket(socket.AF_UNIX) as connection, _lock, _taking_orphans():
             connection.connect(_server(words))
             sent(connection, order, files)
@@ -121,6 +125,11 @@ class _Fork(subprocess.Popen[Any]):
                 time.sleep(0.001)
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
+
+
+def on_its_terminal() -> None:
+    """Before a process in a session of its own begins: its input becomes its terminal, or Ctrl-C would reach nobody."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 @contextmanager

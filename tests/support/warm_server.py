@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import io
@@ -13,6 +14,7 @@ import select
 import socket
 import struct
 import sys
+import termios
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -112,6 +114,8 @@ def _kept(connection: socket.socket) -> dict[str, Any]:
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
+        if order.get("terminal"):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         _open_anew()
         return order
     try:
