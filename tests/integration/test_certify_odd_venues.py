@@ -1,4 +1,4 @@
-"""`certify` of what venues of other kinds do: times of day without a date, binary layouts that name what they do not know."""
+"""`certify` of what other kinds of venues do: times of day without a date, binary layouts that name the rest."""
 
 from __future__ import annotations
 
