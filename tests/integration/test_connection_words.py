@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tests.integration.test_byte_mocks import DIALOGUE, ROW, STREAM, k2conn
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD
 
 CONNECTION = """
@@ -47,8 +47,8 @@ class Mock:
 
 @contextmanager
 def mock(file: Path, *arguments: str) -> Iterator[Mock]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "k2conn", "mock", file.name, "--rate", "20", *arguments], cwd=file.parent,
+    with warm_process.started(
+        "mock", file.name, "--rate", "20", *arguments, cwd=file.parent,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:
         found = Mock()

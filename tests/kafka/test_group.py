@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +24,7 @@ from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
 from tests.kafka.test_sink import read
 from tests.servers import Broker, SharedBroker, SharedRegistry
 from tests.servers.process import free_port
+from tests.support import warm_process
 
 pytestmark = pytest.mark.kafka
 
@@ -90,8 +90,8 @@ class Members:
     async def start(self, instance: str, *more: str, **variables: str) -> Member:
         folder, port = self.folder / instance, free_port()
         folder.mkdir(exist_ok=True)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "k2conn", "run", *self.arguments, *more, "--port", str(port), "--daemon",
+        process = await warm_process.executed(
+        "run", *self.arguments, *more, "--port", str(port), "--daemon",
             cwd=folder, env=environment(**{**self.variables, "K2_GROUP_INSTANCE_ID": instance, **variables}),
             stderr=asyncio.subprocess.PIPE,
         )
@@ -155,8 +155,8 @@ async def until(condition: Callable[[], bool], within: float = 120) -> None:
 
 async def shown(members: Members, *more: str) -> tuple[int, str]:
     """What `k2conn group` prints."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "k2conn", "group", "g", "--kafka", members.arguments[2], *more,
+    process = await warm_process.executed(
+        "group", "g", "--kafka", members.arguments[2], *more,
         env=environment(**members.variables), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )
     said, _ = await process.communicate()

@@ -135,6 +135,7 @@ class _Worker:
         self._folder = folder
         self._door = folder / "door"
         self._room = folder / "room"
+        gc.disable()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the long groups first and the tests that run alone last."""
@@ -143,13 +144,15 @@ class _Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write down the groups for the controlling process. All write the same; none reads half of it.
 
-        The tests and what they import stay to the end: the garbage collector need not look through them again.
+        The tests and what they import stay to the end: the garbage collector, which rests while they are collected,
+        need not look through them again.
         """
         part = self._folder / f"{os.getpid()}"
         part.write_text(json.dumps({item.nodeid: _group(item) for item in session.items}))
         part.rename(self._folder / GROUPS)
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:

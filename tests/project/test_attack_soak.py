@@ -125,6 +125,7 @@ def test_every_kind_of_attack_at_random(tmp_path: Path) -> None:
     assert set(binary.KINDS) <= set(found["attacks"])
 
 
+@pytest.mark.deploy
 @pytest.mark.alone
 def test_frames_that_lie_about_their_lengths_cost_the_others_nothing(tmp_path: Path) -> None:
     found = soaked(tmp_path, 6, "--only", "binary lying lengths")

@@ -19,6 +19,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from k2conn.avro import RecordSchema, load_schema
 from tests.integration.test_run import environment
 from tests.servers import Broker, Registry, SharedBroker, SharedRegistry
+from tests.support import warm_process
 from tests.support.databases import CANDLE
 from tests.support.sinks import TRADE
 
@@ -117,11 +118,11 @@ class Consumer:
                "K2_KAFKA_CONSUMER_REFRESH_MS": "1s", "K2_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "6s",
                "K2_KAFKA_CONSUMER_COMMIT_MS": "200", "K2_POSTGRES_BATCH_MS": "100"}
         start = f"{before}\nimport runpy\nrunpy.run_module('k2conn', run_name='__main__')"
-        program = ["-c", start] if before else ["-m", "k2conn"]
-        self.process = subprocess.Popen(
-            [sys.executable, *program, self.command, "--from", "kafka", *given, *map(str, words)], cwd=folder,
-            env=environment(**(own | variables)), stderr=self._log, stdout=self._log, text=True,
-        )
+        how: dict[str, Any] = {"cwd": folder, "env": environment(**(own | variables)), "stderr": self._log,
+                               "stdout": self._log, "text": True}
+        given = [self.command, "--from", "kafka", *given, *map(str, words)]
+        self.process = subprocess.Popen([sys.executable, "-c", start, *given], **how) if before else (
+            warm_process.started(*given, **how))
 
     def __enter__(self) -> Consumer:
         return self

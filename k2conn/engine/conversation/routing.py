@@ -69,6 +69,11 @@ class Router:
         self._shapes: dict[tuple[str, ...], MessageShape] = {}
         self._lists = _shape_of(leaf for leaf in self._paths or () if leaf.head is None)
 
+    @property
+    def paths(self) -> tuple[ConditionPath, ...] | None:
+        """All paths that decide a route; None where more than paths decides."""
+        return self._paths
+
     def route(self, message: Any, scope: Scope) -> Route:
         """The rule for a message; UNKNOWN where there is none."""
         kind = type(message)
