@@ -63,7 +63,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Certificatio
     folder = tmp_path_factory.mktemp("certify")
 
     async def main() -> list[CertificationOutcome]:
-        return list(await asyncio.gather(*(stage(name, folder / name, "all").run() for name in NAMES)))
+        return list(await asyncio.gather(*(stage(name, folder / name, "all", rate=10.0).run() for name in NAMES)))
 
     return {outcome.connector: outcome for outcome in asyncio.run(main())}
 
