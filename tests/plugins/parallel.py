@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 WORKERS_PER_CORE = 2.5
-"""Most tests that take long wait for a timer, a process or a server: half of their time. Each process takes some ten
+"""Most tests that take long wait for a timer, a process or a server. Each process takes some ten
 seconds of processor time of its own, to collect the tests and to import what they use.
 """
 

@@ -197,7 +197,7 @@ def _kind(words: Sequence[str]) -> str:
     """What a command imports that others do not."""
     if words[:1] == ["serve"]:
         return "api"
-    return "lake" if words[:1] in (["lake"], ["query"]) or "iceberg" in words else ""
+    return "lake" if words[:1] in (["lake"], ["query"]) or {"iceberg", "--section"} & {*words} else ""
 
 
 def _server_of(words: Sequence[str]) -> str:
