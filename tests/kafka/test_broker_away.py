@@ -105,13 +105,11 @@ class Process:
         return found
 
 
-KINDS = [
-    ("frozen", "at the stop", "trouble"), ("frozen", "past the delivery timeout", "never"),
-    ("killed", "at the stop", "never"), ("killed", "past the delivery timeout", "trouble"),
-]
-"""Each two of the three words together once."""
+KINDS = [("frozen", "at the stop", "never"), ("killed", "past the delivery timeout", "trouble")]
+"""Each of the words once."""
 OTHERS = [
-    ("frozen", "at the stop", "never"), ("frozen", "past the delivery timeout", "trouble"),
+    ("frozen", "at the stop", "trouble"), ("frozen", "past the delivery timeout", "never"),
+    ("frozen", "past the delivery timeout", "trouble"), ("killed", "at the stop", "never"),
     ("killed", "at the stop", "trouble"), ("killed", "past the delivery timeout", "never"),
 ]
 

@@ -67,12 +67,12 @@ def test_a_venues_trade_is_queryable_in_ten_seconds_with_the_defaults(venue: int
 def test_a_process_that_is_killed_again_and_again_leaves_every_record_once(venue: int, tmp_path: Path) -> None:
     settings = lake(tmp_path)
     often = {"K2_LAKE_COMMIT_MS": "60", "K2_SPOOL": "always"}
-    for seconds in (5.0, 5.5, 6.3):
+    for seconds in (2.5, 3.0, 3.8):
         process = started(tmp_path, venue, **often)
         time.sleep(seconds)
         process.kill()
         process.communicate(timeout=60)
-    process = started(tmp_path, venue, "--duration", "6s", **often)
+    process = started(tmp_path, venue, "--duration", "3s", **often)
     said = process.communicate(timeout=90)[1]
     assert process.returncode == 0, said
     ((count, *distinct),) = read(settings, COUNTS)

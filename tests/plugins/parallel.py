@@ -21,8 +21,10 @@ from typing import Any
 
 import pytest
 
-WORKERS_PER_CORE = 3
-"""Most tests that take long wait for a timer, a process or a server: of their time they use a fifth of a core."""
+WORKERS_PER_CORE = 2.5
+"""Most tests that take long wait for a timer, a process or a server: half of their time. Each process takes some ten
+seconds of processor time of its own, to collect the tests and to import what they use.
+"""
 
 GROUPS = "groups.json"
 OWN_SERVERS = {"own_broker", "own_postgres", "own_registry"}
@@ -33,7 +35,7 @@ SHARED_SERVERS = {"broker", "registry"}
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes `-n auto` means."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return WORKERS_PER_CORE * cores
+    return round(WORKERS_PER_CORE * cores)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -23,9 +23,7 @@ FRAME = json.dumps({"raw": '{"channel":"heartbeat"}', "at": "soon"}) + "\n"
     ("words", "given", "variables"),
     [
         (("--version",), "", {}),
-        (("run", "--nope"), "", {}),
         (("run", "kraken", "--candles", "1x"), "", {"K2_SINK": "nothing"}),
-        (("map", "kraken"), '{"channel":"heartbeat"}\n' * 2, {}),
         (("map", "kraken"), FRAME, {"COLUMNS": "60"}),
         (("validate", "none.yaml"), "", {}),
         (("list",), "", {"K2CONN_PURE_PYTHON": "1"}),

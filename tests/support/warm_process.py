@@ -35,6 +35,7 @@ _FROM_THE_START = ("PYTHON", "K2CONN_", "LD_", "LC_", "LANG", "TZ", "FORCE_COLOR
 """Variables with these beginnings are read when Python or a module starts: other ones need a process of their own."""
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """What keeps numpy and Arrow from starting threads as soon as they are imported."""
+_RUN = "import runpy\nrunpy.run_module('k2conn', run_name='__main__')"
 _lock = threading.Lock()
 _Popen = subprocess.Popen
 
@@ -62,13 +63,16 @@ def k2conn(
         return _completed(arguments, code, [stdout.read(), stderr.read()], text)
 
 
-def started(*words: object, env: dict[str, str], cwd: Path | str | None = None, **given: Any) -> subprocess.Popen[Any]:
+def started(
+    *words: object, env: dict[str, str], cwd: Path | str | None = None, before: str = "", **given: Any
+) -> subprocess.Popen[Any]:
     """As `subprocess.Popen` of `python -m k2conn` with these words: a child of this process, which may be sent signals,
-    is waited for, and has the files that it is given; its command line alone is the server's.
+    is waited for, and has the files that it is given; its command line alone is the server's. ``before`` is Python that
+    it runs first.
     """
-    arguments = list(map(str, words))
     kind: type[subprocess.Popen[Any]] = _Fork if _may_be_a_fork(env) else subprocess.Popen
-    return kind([sys.executable, "-m", "k2conn", *arguments], env=env, cwd=cwd, **given)
+    program = ["-c", f"{before}\n{_RUN}"] if before else ["-m", "k2conn"]
+    return kind([sys.executable, *program, *map(str, words)], env=env, cwd=cwd, **given)
 
 
 async def executed(
@@ -115,8 +119,11 @@ class _Fork(subprocess.Popen[Any]):
         assert preexec_fn in (None, on_its_terminal), "and so does that"
         files = [own if own != -1 else number for number, own in enumerate((pipes[0], pipes[3], pipes[5]))]
         words = args[3:]
-        order = {"words": words, "env": env, "cwd": str(cwd or Path.cwd()), "left": True, "session": bool(more[-2]),
-                 "terminal": preexec_fn is on_its_terminal}
+        order = {
+            "words": words, "before": args[2].removesuffix(_RUN) if args[1] == "-c" else "", "env": env,
+            "cwd": str(cwd or Path.cwd()), "left": True, "session": bool(more[-2]),
+            "terminal": preexec_fn is on_its_terminal,
+        }
         with socket.socket(socket.AF_UNIX) as connection, _lock, _taking_orphans():
             connection.connect(_server(words))
             sent(connection, order, files)

@@ -154,6 +154,7 @@ def main() -> None:
         sys.path[0] = order["cwd"]
         sys.argv = ["k2conn", *order["words"]]
         sys.orig_argv = [sys.executable, "-m", "k2conn", *order["words"]]  # by which a command starts itself again
+        exec(order.get("before", ""), {"__name__": "__main__"})
         runpy.run_module("k2conn", run_name="__main__", alter_sys=True)
 
 
