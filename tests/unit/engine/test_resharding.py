@@ -25,6 +25,7 @@ CONNECTIONS = [(plan.name, connection.name) for plan in PLANS.values() for conne
 
 WHOLE = {
     ("bitkub", "books"): "each of its sockets is for one symbol",
+    ("cex-io", "main"): "each of its sockets is for one symbol",
     ("bitkub", "tickers"): "its address names the symbols",
     ("kalshi", "main"): "each of its sockets is for one symbol",
     ("kite", "main"): "'subscribe' has no undo",
