@@ -218,8 +218,8 @@ class Sender:
     def _quick_round(self, producer: Producer) -> bool:
         """A round, as far as nothing has to be waited for; whether that was all of it."""
         now, whole = self._now(), True
-        for topic in self.topics.values():
-            if not topic.waits or now < topic.not_before:
+        for topic in [topic for topic in self.topics.values() if topic.waits]:  # who hears of a refusal may add some
+            if now < topic.not_before:
                 continue
             if not self._knows_partitions(topic, producer):
                 whole = False
