@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 import k2conn.runner.crashes as timing
-from k2conn import exactjson
-from k2conn import native
+from k2conn import exactjson, native
 from k2conn.compat.structlog import structlog
 from k2conn.engine.conversation.session import Session
 from k2conn.engine.frame_pipeline import FramePipeline
