@@ -99,6 +99,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/resilience",
         "engine/symbol_directory",
         "envelope",
+        "native",
     },
     "anomalies": {*LEAVES, "avro", "engine", "envelope"},
     "audit": {*LEAVES, "avro", "candles", "envelope"},
