@@ -51,7 +51,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     elif connection.framing is not None:
         yield "frames", connection.framing.text
     for name in connection.initial:
-        yield "begins with", f"$state.{name}"
+        yield "begins with", f"$state.{name} = {connection.initial_texts[name]}"
     yield "codec", codec_text(connection.codec)
     compression = connection.compression.text if connection.compression is not None else "off"
     yield "largest", (f"at most {connection.max_frame} bytes, compression {compression}"
@@ -59,7 +59,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     if connection.subprotocol_text:
         yield "subprotocol", connection.subprotocol_text
     if connection.send_as != "text":
-        yield "sends as", f"{connection.send_as} frames"
+        yield "sends as", "its codec writes it" if connection.send_as == "codec" else f"{connection.send_as} frames"
     yield "streams", ", ".join(one.written for one in plan.written if one.name in connection.streams)
     if connection.reads_files:
         return
@@ -72,7 +72,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     if connection.hosts:
         yield "hosts", ", ".join(connection.hosts)
     if connection.sign is not None:
-        yield "signs", "as `sign` says"
+        yield "signs", connection.sign_text
     yield from limit_words(connection)
 
 

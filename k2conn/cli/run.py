@@ -68,9 +68,9 @@ def run(options: RunOptions) -> int:
         )
         ended = None
         try:
-            reloading = keep_reloading(runner, partial(jobs_for, options, environment), options.watch)
+            reloading = partial(keep_reloading, runner, partial(jobs_for, options, environment), options.watch)
             before = partial(send_left_over, jobs, settings, None)
-            ended = on_event_loop(_run(runner, options, start, before, runner.run, reloading))
+            ended = on_event_loop(partial(_run, runner, options, start, before, runner.run, reloading))
         finally:  # the figures are printed, whatever ended the run
             _report(runner, options, ended)
     return ended.exit_code
@@ -84,7 +84,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     with recorded(options, environment, identity) as observers:
         limits, progress = health_limits(environment), progress_of(options, environment)
         worker = Worker(identity, read, compiled_condition, settings, states, limits, observers, progress)
-        outcome = on_event_loop(_until_stopped(worker))
+        outcome = on_event_loop(partial(_until_stopped, worker))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 
@@ -101,9 +101,10 @@ def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int
         sharing = GroupSharing(settings, jobs, read, runner)
         ended = None
         try:
-            reloading = keep_asking(sharing.reload, lambda: [job.plan.path for job in jobs], options.watch)
+            files = [job.plan.path for job in jobs]
+            reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
             before = partial(send_left_over, jobs, start.settings, None)
-            ended = on_event_loop(_run(runner, options, start, before, sharing.run, reloading))
+            ended = on_event_loop(partial(_run, runner, options, start, before, sharing.run, reloading))
         finally:
             _report(runner, options, ended)
     return ended.exit_code
@@ -124,7 +125,7 @@ async def _until_stopped(worker: Worker) -> RunOutcome:
 
 async def _run(
     runner: Runner, options: RunOptions, start: Prepared, before: Callable[[asyncio.Event], Awaitable[None]],
-    work: Callable[[asyncio.Event], Awaitable[RunOutcome]], reloading: Coroutine[Any, Any, None],
+    work: Callable[[asyncio.Event], Awaitable[RunOutcome]], reloading: Callable[[], Coroutine[Any, Any, None]],
 ) -> RunOutcome:
     """``work``: runs the runner."""
     stop = asyncio.Event()

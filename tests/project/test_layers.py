@@ -15,7 +15,7 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "compression", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging",
-    "plan", "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions",
+    "plan", "printable", "records", "schemes", "scope", "secret_mask", "signing", "symbols", "variable_definitions",
     "variable_files", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
@@ -35,6 +35,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "files": set(),
     "registry": {"errors"},
     "compat": {"exactjson"},
+    "signing": {"errors"},
     "schemes": {"loopback"},
     "variable_definitions": set(),
     "variables": {"variable_definitions"},
@@ -213,6 +214,7 @@ USED_IN: dict[str, set[str]] = {
     "uvloop": {"cli/event_loop.py"},
     "zstandard": {"recording/blocks.py", "transports/file/"},
     "isal": {"avro/container.py"},
+    "cryptography": {"signing.py"},
 }
 """The only places where a dependency may be imported; its errors are translated there."""
 

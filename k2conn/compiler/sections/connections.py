@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -17,7 +18,7 @@ from k2conn.compiler.sections.handshakes import handshake_parts
 from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.periods import compile_period, learnt_names
-from k2conn.compiler.sections.signatures import compile_signature
+from k2conn.compiler.sections.signatures import compile_signature, signature_text
 from k2conn.compiler.sections.steps import StepCompiler
 from k2conn.compiler.sections.transports import TransportWords
 from k2conn.plan import (
@@ -66,11 +67,12 @@ class ConnectionCompiler(SectionCompiler):
             self._check_files(said, path)
             codec = codecs.of_rows(said.get("codec"), (*path, "codec") if "codec" in said else path)
         else:
-            codec = codecs.encoding(said.get("codec", "json"), (*path, "codec"))
+            codec = replace(codecs.encoding(said.get("codec", "json"), (*path, "codec")), table="poll" in said)
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
             **handshake_parts(self.note, said, path, self._set_up),
             "sign": compile_signature(said["sign"], (*path, "sign"), self.note) if "sign" in said else None,
+            "sign_text": signature_text(said["sign"]) if "sign" in said else "",
             "each": self._getter(said, "each", path),
             "limits": self._limits(said.get("limits", {}), (*path, "limits")),
             "before": tuple(self._before(said, path)),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from k2conn import exactjson
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.sections.addresses import SET_UP, URL
@@ -18,12 +19,12 @@ FASTEST_POLL = 0.1
 """Seconds between two requests, at least."""
 _SPEAKS = ("steps", "answer", "heartbeat")
 """What a connection says that sends something."""
-_OF_WEBSOCKETS = ("compression", "subprotocol", "send_as")
+_OF_WEBSOCKETS = ("compression", "subprotocol")
 _MEANINGLESS: dict[Family, tuple[str, ...]] = {
     "websocket": ("framing", "poll", "program"),
-    "http": (*_OF_WEBSOCKETS, "program"),
+    "http": (*_OF_WEBSOCKETS, "send_as", "program"),
     "tcp": (*_OF_WEBSOCKETS, "poll", "program", "headers"),
-    "exec": (*_OF_WEBSOCKETS, "framing", "poll", "headers", "failover", "hosts", "allow_insecure"),
+    "exec": (*_OF_WEBSOCKETS, "send_as", "framing", "poll", "headers", "failover", "hosts", "allow_insecure"),
     "other": ("framing", "poll", "program"),
 }
 _CALLED: dict[Family, str] = {
@@ -51,6 +52,7 @@ class TransportWords:
             "framing": self._framing(),
             "poll": self._poll(),
             "initial": self._initial(),
+            "initial_texts": {name: _spelled(one) for name, one in self._said.get("initial", {}).items()},
             "program": self._program(),
         }
 
@@ -80,6 +82,9 @@ class TransportWords:
                 self._meaningless(word, called)
         if self.family == "http" and not self._polls:
             self._check_steps()
+        if self.family == "tcp" and self._said.get("send_as", "codec") != "codec":
+            text = "on TCP there are no kinds of frames: only `send_as: codec` says something there"
+            self._note((*self._path, "send_as"), "value", text, at_key=True)
         beat = self._said.get("heartbeat")
         if self.family in ("tcp", "exec") and isinstance(beat, dict) and "send" not in beat:
             text = f"a heartbeat of {called} is a frame: say `send:` (only a WebSocket has pings of its own)"
@@ -193,3 +198,8 @@ class TransportWords:
         if "environment" in said:
             environment = self._note.template(said["environment"], (*path, "environment"), SET_UP)
         return ProgramWords(arguments.render if arguments else None, environment.render if environment else None)
+
+
+def _spelled(value: Any) -> str:
+    """A value as the file says it: text as it stands, all else as JSON."""
+    return value if isinstance(value, str) else exactjson.spell(value)

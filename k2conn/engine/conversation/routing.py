@@ -95,6 +95,18 @@ class Router:
         found = known.get(key)
         return found if found is not None else self._remember(shape, key, message, scope)
 
+    def streams(self, route: Route) -> tuple[int, ...]:
+        """The numbers of the streams that a route leads to: several where one message is many streams'."""
+        kind, at = route
+        if kind == SEVERAL:
+            return tuple(number for one, number in self.several[at] if one == STREAM)
+        return (at,) if kind == STREAM else ()
+
+    def replies(self, route: Route) -> bool:
+        """Whether a route leads to a step that waits for a reply, beside others or alone."""
+        kind, at = route
+        return kind == REPLY or (kind == SEVERAL and any(one == REPLY for one, _ in self.several[at]))
+
     def _shape(self, keys: tuple[str, ...], paths: tuple[ConditionPath, ...]) -> MessageShape:
         """The cache for messages with these keys."""
         shape = _shape_of(leaf for leaf in paths if leaf.head is None or leaf.head in keys)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
-from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
+from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, UNKNOWN, Router
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, ConnectorTest, Json, Plan, Stream
 from k2conn.scope import Scope
@@ -95,8 +95,7 @@ def stream_of(
 ) -> Stream | None:
     """The stream of a frame's first data message; None for other frames, whose captures are kept."""
     for message in messages(connection, frame, scope):
-        kind, at = router.route(message, scope)
-        if kind == STREAM:
+        for at in router.streams(router.route(message, scope)):
             return streams[at]
         remember(connection, message, scope)
     return None
@@ -144,6 +143,8 @@ class _Learner:
             state = deepcopy(self.scope.state)
             text = _text(frame if self._packed else value)
             self.learned.data.append(DataFrame(stream.name, frame, text, state))
+        if stream is not None and self.router.replies(self.router.route(frame, self.scope)):
+            self._answers(frame)
 
     def _read(self, text: str) -> Json:
         """The message of a raw text frame; the text itself where it cannot be decoded."""
