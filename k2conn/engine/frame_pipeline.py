@@ -30,6 +30,9 @@ from k2conn.exactjson import SHORT
 from k2conn.plan import Connection, Getter, Json, Stream, Symbol
 from k2conn.scope import Scope
 
+Taken = tuple[int, int, int]
+"""How far a read is mapped: the frame, its message and the item of that, from which on it is not."""
+
 
 class FramePipeline:
     """Processes the frames of one connection."""
@@ -52,6 +55,8 @@ class FramePipeline:
             self._split = _whole
         self._decode = quick(self.session.decode)
         self._plain: PlainFrames | None = None
+        self._caught: Exception | None = None
+        """A bug that a plain frame met, until it is told."""
         self._replica = replica
         self._stale = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
         self._heard_at: dict[int, float] | None = {} if self._stale else None
@@ -74,34 +79,27 @@ class FramePipeline:
         return envelopes, actions
 
     def work(
-        self, frames: Sequence[str | bytes], now: float, wall: int, envelopes: list[Envelope], actions: list[Action]
+        self, frames: Sequence[str | bytes], now: float, wall: int, envelopes: list[Envelope], actions: list[Action],
+        taken: Taken | None = None,
     ) -> Slices:
         """`receive` for who has other things to do, too: where a frame is very long, it stops after a part of it. The
         caller may then empty the lists, and goes on later; nothing else may be received meanwhile. `Abandoned`, thrown
-        in, gives up the rest of the frame, but not those behind it.
+        in, gives up the rest of the frame, but not those behind it. ``taken``: how far `begin` has come with them.
         """
-        session, scope, mappings, heard_at, each = (
-            self.session, self._scope, self._mappings, self._heard_at, self._split
-        )
-        decode, route, subscriptions = self._decode, session.router.route, session.subscriptions
-        session.wake(now, wall)
-        scope.received_at = wall
-        self._ledger.frames += len(frames)
-        if self._replica is not None:
-            self._replica.now_us = wall
-            self._set_replica(self._replica)
+        scope, mappings, heard_at, each = self._scope, self._mappings, self._heard_at, self._split
+        session, decode = self.session, self._decode
+        route, subscriptions = session.router.route, session.subscriptions
+        if taken is None:
+            taken = self.begin(frames, now, wall, envelopes)
+        at, begun, done = taken
         bug: Exception | None = None
-        plain = self._plain_frames() if type(frames) is list else None
-        at = 0
         while at < len(frames):
-            frame, begun, done = frames[at], 0, 0
+            frame = frames[at]
+            at += 1
             try:
-                if plain is not None:
-                    at, begun, done = plain.take(frames, at, scope, envelopes)
-                    if at == len(frames):
-                        break
-                    frame = frames[at]
-                at += 1
+                if self._caught is not None:
+                    caught, self._caught = self._caught, None
+                    raise caught
                 refused: RecordError | None = None
                 try:
                     message = decode(frame) if len(frame) < SHORT else session.decode(frame)
@@ -111,6 +109,7 @@ class FramePipeline:
                     self._malformed(refused, frame, wall, envelopes)
                     finish_letters(scope, envelopes)
                     yield from self._pause()
+                    at, begun, done = self._take_plain(frames, at, envelopes)
                     continue
                 several: list[Json] | None = None
                 if each is not None:
@@ -133,26 +132,48 @@ class FramePipeline:
                     yield from self._turns(rest)
             except Exception as caught:  # nothing of the other frames is lost for it, and the frame is kept
                 bug = bug or caught
-                if plain is not None and plain.frame >= at:
-                    at, frame = plain.frame + 1, frames[plain.frame]
                 detail = f"k2conn met a bug: {type(caught).__name__}"
                 self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall, envelopes)
             if scope.letters is not None:
                 finish_letters(scope, envelopes)
                 yield from self._pause()  # dead letters take longer than records, and fill the sink
+            at, begun, done = self._take_plain(frames, at, envelopes)
         if self._replica is not None:
             self._set_replica(None)
         if bug is not None:
             self.rescued = envelopes
             raise bug
 
-    def _plain_frames(self) -> PlainFrames | None:
-        """What maps plain frames in C, as far as that is possible now."""
-        found = self._plain
-        if found is None or not found.up_to_date:
-            able = self._decode is exactjson.quick and not self._learns and self._replica is None
-            found = self._plain = PlainFrames(self.session, self._mappings if able else (), self._each)
-        return found if found.possible and self._heard_at is None else None
+    def begin(self, frames: Sequence[str | bytes], now: float, wall: int, envelopes: list[Envelope]) -> Taken:
+        """Begins with the frames of a read: those that are plain, up to the first that is not; how far that is. The
+        rest is for `work`.
+        """
+        self.session.wake(now, wall)
+        self._scope.received_at = wall
+        self._ledger.frames += len(frames)
+        if self._replica is not None:
+            self._replica.now_us = wall
+            self._set_replica(self._replica)
+        return self._take_plain(frames, 0, envelopes)
+
+    def _take_plain(self, frames: Sequence[str | bytes], at: int, envelopes: list[Envelope]) -> Taken:
+        """Plain frames from one on; how far that is. What goes wrong there is told with the frame."""
+        plain = self._plain
+        if plain is None or plain.subscribed is not self.session.subscriptions.all:
+            plain = self._plain_frames()
+        if plain.take is None or type(frames) is not list or at == len(frames):
+            return at, 0, 0
+        try:
+            return plain.take(frames, at, self._scope, envelopes)
+        except Exception as caught:
+            self._caught = caught
+            return plain.frame, 0, 0
+
+    def _plain_frames(self) -> PlainFrames:
+        """What maps plain frames in C, as far as that is possible."""
+        able = self._decode is exactjson.quick and not self._learns and self._replica is None and not self._stale
+        self._plain = PlainFrames(self.session, self._mappings if able else (), self._each)
+        return self._plain
 
     def _judged(self, frame: str | bytes, error: Exception) -> tuple[Json, RecordError | None]:
         """The message of a frame that could not be read at first, or why there is none. That is only said: an error as

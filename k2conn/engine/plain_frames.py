@@ -38,18 +38,10 @@ class PlainFrames:
         self._flows: dict[int, int] = {}
         """The number that C has for a stream, by the session's."""
         self._mapper = self._made(each) if native.FrameMapper is not None else None
-        self.take: Take = self._mapper.take if self._mapper is not None else _nothing
-        self._subscribed = session.subscriptions.all
-
-    @property
-    def up_to_date(self) -> bool:
-        """Whether the subscriptions are those that it was made for."""
-        return self._subscribed is self._session.subscriptions.all
-
-    @property
-    def possible(self) -> bool:
-        """Whether it can map anything."""
-        return self._mapper is not None
+        self.take: Take | None = self._mapper.take if self._mapper is not None else None
+        """None where it can map nothing."""
+        self.subscribed = session.subscriptions.all
+        """The subscriptions that it was made for: with others, there is to be another one."""
 
     @property
     def frame(self) -> int:
@@ -126,10 +118,6 @@ class PlainFrames:
         scope.message = exactjson.decode(message)
         made = MappedRecord(identity, event, price, envelope, content)
         return mapping.repeated(context, made, exactjson.decode(item), scope)
-
-
-def _nothing(frames: Sequence[str | bytes], at: int, scope: Scope, out: list[Envelope]) -> tuple[int, int, int]:
-    return at, 0, 0
 
 
 def _place(get: Getter) -> tuple[Any, ...] | None:

@@ -77,15 +77,16 @@ class FrameTurns:
             self._behind.append(frames)
             return True
         began = monotonic()
-        self._begin(frames, began)
+        if self._begin(frames, began):
+            return self._over(began)
         waits = self._go_on(began)
         return waits or (len(frames) == 1 and len(frames[0]) >= LARGE)
 
     def go_on(self) -> bool:
         """Another turn."""
         began = monotonic()
-        if self._work is None and self._behind:
-            self._begin(self._behind.popleft(), began)
+        if self._work is None and self._behind and self._begin(self._behind.popleft(), began):
+            return self._over(began) or self.unfinished
         return self._go_on(began) or self.unfinished
 
     def give_up(self) -> int:
@@ -95,7 +96,9 @@ class FrameTurns:
         reason, end = "the connection ended", monotonic() + (AT_THE_END if self._end is None else self._end)
         self._finish(reason, monotonic())
         while self._behind and monotonic() < end:
-            self._begin(self._behind.popleft(), monotonic())
+            began = monotonic()
+            if self._begin(self._behind.popleft(), began):
+                self._over(began)
             self._finish(reason, end)
         left = self.ignored + sum(map(len, self._behind))
         self._behind.clear()
@@ -111,12 +114,31 @@ class FrameTurns:
         """The connection is being closed, which takes a moment, in which more may come."""
         self._end = AT_THE_END if self._end is None else self._end
 
-    def _begin(self, frames: Sequence[str | bytes], now: float) -> None:
+    def _begin(self, frames: Sequence[str | bytes], now: float) -> bool:
+        """Begins with the frames of a read; whether that was all, but for what is to be delivered."""
         self._envelopes, self._actions, self._left = [], [], LONGEST
         wall = wall_us()
         if self._watch is not None and frames:
             self._watch(frames, now, wall)
-        self._work = self._pipeline.work(frames, now, wall, self._envelopes, self._actions)
+        taken = self._pipeline.begin(frames, now, wall, self._envelopes)
+        if frames and taken[0] == len(frames):
+            return True
+        self._work = self._pipeline.work(frames, now, wall, self._envelopes, self._actions, taken)
+        return False
+
+    def _over(self, began: float) -> bool:
+        """A read was done with in one go, and is delivered; true where nothing more is to be read for now."""
+        self.crowded = self._deliver(self._envelopes, ())
+        spent = monotonic() - began
+        self._spent += spent
+        if self._end is not None:
+            self._end -= spent
+        if self._share is not None:
+            self._share.spend(spent)
+        if not self.crowded and self._spent <= TURN:
+            return False
+        self._spent = 0.0
+        return True
 
     def _go_on(self, began: float) -> bool:
         waits = self._work_on(began)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import k2conn.runner.crashes as timing
-from k2conn import exactjson
+from k2conn import exactjson, native
 from k2conn.compat.structlog import structlog
 from k2conn.engine.conversation.session import Session
 from k2conn.engine.frame_pipeline import FramePipeline
@@ -107,6 +107,7 @@ def test_the_delay_grows_from_crash_to_crash(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_what_met_a_bug_is_kept_and_nothing_beside_it_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "FrameMapper", None)  # or no message would be taken there
     broken_in(monkeypatch, StreamMapping, "take", lambda self, message, *_: message["data"][0]["i"] == 2)
     frames = [trades(trade(number)) for number in (1, 2, 3)]
 

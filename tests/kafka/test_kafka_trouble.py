@@ -327,14 +327,18 @@ def test_lost_rights_park_the_topic_until_they_are_back(
     """The broker runs without rights, so the refusal is made up where the client would report it."""
     good, denied = create(broker, kafka_topic("trades")), create(broker, kafka_topic("denied"))
     allowed = [True]
-    real = Producer.send
+    real, quick = Producer.send, Producer.connection
 
     async def send(self: Producer, topic: str, partition: int, batch: Any) -> Any:
         if topic == denied and not allowed[0]:
             return Failure("TopicAuthorizationFailedError", topic=True)
         return await real(self, topic, partition, batch)
 
+    def connection(self: Producer, topic: str, partition: int) -> Any:
+        return quick(self, topic, partition) if topic != denied or allowed[0] else None
+
     monkeypatch.setattr(Producer, "send", send)
+    monkeypatch.setattr(Producer, "connection", connection)
 
     async def work(sink: SpoolingSink) -> None:
         await bench.put(denied, range(100))

@@ -69,19 +69,31 @@ class ProduceRequests:
         self._waiting: list[Parcel] = []
         """Those of this turn of the event loop."""
 
+    def connection(self, topic: str, partition: int) -> Any:
+        """What a batch of the partition could be sent on now; None where it cannot."""
+        return self._leaders.connection(topic, partition, PRODUCE) if self._usable else None
+
     def take(self, topic: str, partition: int, batch: Batch | PackedBatch) -> asyncio.Future[Any] | None:
         """A future that ends when ``batch`` is acknowledged, or fails; None where it must take aiokafka's own way."""
-        connection = self._leaders.connection(topic, partition, PRODUCE) if self._usable else None
+        connection = self.connection(topic, partition)
         if connection is None:
             return None
-        loop = asyncio.get_running_loop()
         if not self._waiting:
-            loop.call_soon(self._depart)
-        future = loop.create_future()
+            asyncio.get_running_loop().call_soon(self.depart)
+        return self.gather(connection, topic, partition, batch)
+
+    def gather(
+        self, connection: Any, topic: str, partition: int, batch: Batch | PackedBatch
+    ) -> asyncio.Future[Any]:
+        """As `take`, on a connection that is there; for who says `depart` when all are here."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(Parcel(connection, topic, partition, batch, future))
         return future
 
-    def _depart(self) -> None:
+    def depart(self) -> None:
+        """Sends what is gathered."""
+        if not self._waiting:
+            return
         parcels, self._waiting = self._waiting, []
         requests: dict[Any, list[Parcel]] = {}
         for parcel in parcels:

@@ -158,6 +158,18 @@ class Producer:
         batch.close()
         return batch, count
 
+    def connection(self, topic: str, partition: int) -> Any:
+        """What a batch can be sent on with `send_now`, now; None where there is nothing."""
+        return self._requests.connection(topic, partition) if partition < (self.partitions(topic) or 0) else None
+
+    def send_now(self, connection: Any, topic: str, partition: int, batch: Any) -> asyncio.Future[Any]:
+        """As `send`, on a `connection`; it leaves with `depart`."""
+        return self._requests.gather(connection, topic, partition, batch)
+
+    def depart(self) -> None:
+        """What `send_now` was given is sent."""
+        self._requests.depart()
+
     async def send(self, topic: str, partition: int, batch: Any) -> asyncio.Future[Any] | Failure:
         """Hand ``batch`` over; the future ends when it is acknowledged, or fails (see ``failure_of``)."""
         if partition >= (self.partitions(topic) or 0):

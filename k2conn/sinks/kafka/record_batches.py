@@ -1,5 +1,5 @@
 """Batches of records (Kafka's version 2) whose records are written in C; without that, aiokafka's builder does the same
-(`k2conn.compat.aiokafka.Batch`).
+(`k2conn.compat.aiokafka.Batch`), but for small batches, which it packs, too.
 
 A batch is what aiokafka takes for one of its own builders: it is closed from the start, is told the producer's id and
 the number of its first record, and then makes its bytes, once.
@@ -31,6 +31,8 @@ _VERSION = 2
 _BEHIND_LENGTH = 9
 """Bytes of the front behind the length."""
 _TRANSACTIONAL = 0x10
+SMALL = 512
+"""Bytes of records below which they are not packed: that saves hardly anything, and takes as long as all else."""
 
 
 class PackedBatch:
@@ -49,7 +51,7 @@ class PackedBatch:
         self._records: bytes
         self._count: int
         self._records, self._count, self._first, self._latest = native.packed(listed, heads, batch_bytes, latest)
-        self._compression = compression
+        self._compression = compression if len(self._records) >= SMALL else "none"
         self._codec = _TRANSACTIONAL if transactional else 0
         self._producer = (-1, -1, 0)
         self._built: bytes | None = None
@@ -57,6 +59,11 @@ class PackedBatch:
     def record_count(self) -> int:
         """How many records it has."""
         return self._count
+
+    @property
+    def packed(self) -> bool:
+        """Whether its records are packed."""
+        return self._compression != "none"
 
     def closed(self) -> bool:
         """Whether nothing more can be added."""
@@ -70,7 +77,7 @@ class PackedBatch:
         """Its bytes, always the same ones."""
         if self._built is None:
             data, codec = self._records, self._codec
-            if self._compression != "none":
+            if self.packed:
                 data, codec = _COMPRESSED[self._compression](data), codec | CODECS[self._compression]
             rest = _REST.pack(codec, self._count - 1, self._first, self._latest, *self._producer, self._count) + data
             front = _FRONT.pack(0, _BEHIND_LENGTH + len(rest), -1, _VERSION, native.crc32c(rest))

@@ -1,7 +1,8 @@
 """The sender: one task that sends the next batch of every partition, and replaces the producer when it breaks.
 
 Theory of operation. A round moves new envelopes to their partition queues and sends the next batch of
-every queue that has none in flight. A failure puts the batch back in front of its queue and *breaks* the
+every queue that has none in flight. When the linger is over that is done at once, where nothing has to be waited for;
+else the task does it. A failure puts the batch back in front of its queue and *breaks* the
 producer: no further batch departs until a new one is connected, with a bounded exponential backoff, for ever.
 A queue has one batch in flight, so the order per key holds through all of this; what was in flight when a
 producer broke may arrive twice, which readers see by ``message_id``.
@@ -71,6 +72,8 @@ class Sender:
         self._largest = settings.max_request_bytes - RECORD_OVERHEAD
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
+        self._idle = False
+        """Whether the task waits for a round to be due."""
         self._producer: Producer | None = None
         self._left: Producer | None = None
         """A broken producer that is not abandoned yet."""
@@ -160,7 +163,7 @@ class Sender:
         """Ask for a round after the linger."""
         if self._loop is not None:
             self.alarm = True
-            self._loop.call_later(self._linger, self._wake.set)
+            self._loop.call_later(self._linger, self._due)
 
     async def stop(self) -> None:
         """End the rounds and disconnect; what is not acknowledged is forgotten."""
@@ -183,7 +186,9 @@ class Sender:
     async def _run(self) -> None:
         watched = self._now()
         while True:
+            self._idle = True
             await self._wake.wait()
+            self._idle = False
             self._wake.clear()
             self.alarm = False
             if self._now() - watched >= WATCH_EVERY:
@@ -195,6 +200,49 @@ class Sender:
                 await self._rebuild()
             for topic in [topic for topic in self.topics.values() if topic.waits]:
                 await self._depart(topic)
+
+    def _due(self) -> None:
+        """The linger is over."""
+        producer = self._producer
+        if not self._idle or self._wake.is_set() or producer is None or self._broken is not None:
+            self._wake.set()
+            return
+        self.alarm = False
+        try:
+            if not self._quick_round(producer):
+                self._wake.set()
+        except Exception as bug:  # not foreseen, so it ends the rounds, and with them the process
+            self._bug = bug
+            self._wake.set()
+
+    def _quick_round(self, producer: Producer) -> bool:
+        """A round, as far as nothing has to be waited for; whether that was all of it."""
+        now, whole = self._now(), True
+        for topic in [topic for topic in self.topics.values() if topic.waits]:  # who hears of a refusal may add some
+            if now < topic.not_before:
+                continue
+            if not self._knows_partitions(topic, producer):
+                whole = False
+                continue
+            for envelope in topic.distribute(self._largest):
+                self._refused(envelope, "record-too-large")
+            whole = whole and not topic.fresh
+            for queue in topic.queues:
+                if whole and queue.waiting and not queue.under_way:
+                    whole = self._send_now(producer, topic, queue, now)
+        producer.depart()
+        return whole
+
+    def _send_now(self, producer: Producer, topic: Topic, queue: PartitionQueue, now: float) -> bool:
+        """Sends the next batch of a queue, where a connection is there; whether it was a small one."""
+        connection = producer.connection(topic.name, queue.partition)
+        if connection is None:
+            return False
+        batch, count = producer.pack(queue.offered(now), topic.heads)
+        queue.depart(count, now)
+        queue.future = producer.send_now(connection, topic.name, queue.partition, batch)
+        queue.future.add_done_callback(partial(self._done, topic, queue))
+        return count < CHUNK
 
     def _tick(self) -> None:
         """A round is due now and then, whatever happens; one timer for all is cheaper than a bound on each wait."""

@@ -17,6 +17,7 @@ from unittest.mock import patch
 from k2conn.engine.accounting.ledger import Account
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.mapping import stream_mapping, symbol_contexts
+from k2conn.engine.plain_frames import PlainFrames
 from k2conn.envelope import Envelope
 from tests.fuzz.draws import Draws
 from tests.fuzz.targets.engine import changed, general_mapper, native_mappers
@@ -82,7 +83,7 @@ def target(data: bytes) -> None:
         patch.object(symbol_contexts, "NativeMappers", native_mappers),
     ):
         quick, slow = conversation(one.plan), conversation(one.plan)
-    slow._plain_frames = lambda: None  # type: ignore[method-assign]
+    slow._plain = PlainFrames(slow.session, (), None)
     for pipeline in (quick, slow):
         if began:
             pipeline.session.open(0.0, WALL)

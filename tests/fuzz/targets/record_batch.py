@@ -83,6 +83,7 @@ def target(data: bytes) -> None:
             assert not given
             return
         batch._set_producer_state(*producer)
+        compression = compression if batch.packed else "none"
         made = batch._build()
         taken = given[: batch.record_count()]
         assert all(isinstance(one, Envelope) for one in taken)

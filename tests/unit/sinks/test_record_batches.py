@@ -16,7 +16,7 @@ from k2conn.compat.aiokafka import CODECS, Batch
 from k2conn.envelope import Envelope
 from k2conn.native import record_batch
 from k2conn.sinks.kafka.producer import Producer
-from k2conn.sinks.kafka.record_batches import PackedBatch
+from k2conn.sinks.kafka.record_batches import SMALL, PackedBatch
 from k2conn.sinks.kafka.settings import KafkaSettings
 
 TRADE, QUOTE = load_schema("trade"), load_schema("quote")
@@ -59,7 +59,7 @@ def test_c_and_aiokafka_make_the_same_bytes(seed: int, compression: str, monkeyp
     producer = chance.choice(((-1, -1, 0), (2**40, 5, 2**31 - 1), (7, 0, -(2**31))))
     made = PackedBatch(given, HEADS, most, compression, LATEST)
     made._set_producer_state(*producer)
-    count, expected = theirs(given, most, compression, producer)
+    count, expected = theirs(given, most, compression if made.packed else "none", producer)
     assert made.record_count() == count
     assert made._build() == expected
     assert made._build() is made._build()
@@ -72,6 +72,18 @@ def test_every_bound_of_a_batch_is_aiokafka_s(size: int) -> None:
     for most in range(2 * size + 60, 2 * size + 110):
         made = PackedBatch(given, HEADS, most, "none", LATEST)
         assert made.record_count() == theirs(given, most, "none", (-1, -1, 0))[0], most
+
+
+@pytest.mark.parametrize(("size", "packed"), [(1, False), (SMALL - 100, False), (SMALL, True), (9000, True)])
+def test_a_small_batch_is_not_packed(size: int, packed: bool) -> None:
+    given = [Envelope("t", b"k", b"a" * size, None, 1)]
+    made = PackedBatch(given, HEADS, 1 << 20, "lz4", LATEST)
+    assert made.packed is packed
+    batch = MemoryRecords(made._build()).next_batch()
+    assert batch.validate_crc()
+    assert [record.value for record in batch] == [b"a" * size]
+    assert (len(made._build()) < size) is packed
+    assert not PackedBatch(given, HEADS, 1 << 20, "none", LATEST).packed
 
 
 def test_a_batch_of_a_transaction_says_so() -> None:
