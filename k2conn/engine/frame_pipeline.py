@@ -19,6 +19,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
 from k2conn.engine.conversation.session import Action, Close, EndCause, Malformed, Session, SessionContext
+from k2conn.engine.held_messages import HeldMapping
 from k2conn.engine.mapping.slices import AT_ONCE, Abandoned, Slices, slices
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.replicas import Replica
@@ -40,7 +41,11 @@ class FramePipeline:
         streams = tuple(stream for stream in connector_state.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, session_context)
         self.session.scope.epoch = next(connector_state.epochs)
-        self._mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        held = connector_state.held
+        self._mappings: tuple[StreamMapping | HeldMapping, ...] = (
+            mappings if held is None or not held.waiting else tuple(map(held.standing_in, mappings))
+        )
         self._ledger = connector_state.ledger
         self._scope = self.session.scope
         self._each = connection.each
@@ -332,7 +337,8 @@ class FramePipeline:
                 yield from more
 
     def _first_data(
-        self, mapping: StreamMapping, message: Json, frame: str | bytes, out: list[Envelope], actions: list[Action]
+        self, mapping: StreamMapping | HeldMapping, message: Json, frame: str | bytes, out: list[Envelope],
+        actions: list[Action],
     ) -> Slices | None:
         """Maps a message while some subscriptions have had no data, and tells the session which subscriptions it was
         for.
@@ -346,12 +352,12 @@ class FramePipeline:
         return None
 
     def _first_slices(
-        self, rest: Slices, mapping: StreamMapping, heard: set[str], actions: list[Action]
+        self, rest: Slices, mapping: StreamMapping | HeldMapping, heard: set[str], actions: list[Action]
     ) -> Slices:
         yield from rest
         self._heard(mapping, heard, actions)
 
-    def _heard(self, mapping: StreamMapping, heard: set[str], actions: list[Action]) -> None:
+    def _heard(self, mapping: StreamMapping | HeldMapping, heard: set[str], actions: list[Action]) -> None:
         self._scope.heard = None
         for native in sorted(heard):
             self.session.heard(mapping.stream.name, native, actions)
