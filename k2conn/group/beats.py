@@ -141,11 +141,14 @@ class RollCall:
         return {name: now - heard for name, (_, heard) in self._latest.items()}
 
     def carried_by_others(self, instance: str, now: float) -> set[int]:
-        """Slots that others own and carry, or would as soon as nobody else does."""
+        """Slots that others own and carry."""
         return {
-            slot for name, beat in self.alive(now).items() if name != instance
-            for slot in beat.owned & (beat.carrying | beat.warm)
+            slot for name, beat in self.alive(now).items() if name != instance for slot in beat.owned & beat.carrying
         }
+
+    def warm_with_others(self, instance: str, now: float) -> set[int]:
+        """Slots that others own, and would carry as soon as nobody else does."""
+        return {slot for name, beat in self.alive(now).items() if name != instance for slot in beat.owned & beat.warm}
 
     def held_by_others(self, instance: str, now: float) -> set[int]:
         """Slots that others carry, whether they own them or not."""

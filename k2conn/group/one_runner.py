@@ -28,7 +28,8 @@ class OneRunner:
         """See `SlotWorks`."""
         await self._keeper.stop()
 
-    def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int]) -> None:
+    def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int],
+             generation: int) -> None:
         """See `SlotWorks`."""
         self._keeper.want(jobs, table.symbols(owned | lost))
 
@@ -43,9 +44,9 @@ class OneRunner:
     def let_in(self, table: SlotTable, others: Collection[int]) -> None:
         """Nothing waits."""
 
-    def over(self) -> frozenset[int]:
-        """None: nobody is fenced."""
-        return frozenset()
+    def relieved(self, carrying: Collection[int], warm: Collection[int]) -> frozenset[int]:
+        """Those that others carry."""
+        return frozenset(carrying)
 
     def unsent(self) -> int:
         """See `SlotWorks`."""

@@ -9,8 +9,8 @@ the beats), commits, and ends it in order; where it is gone or does not answer, 
 *begins*: the old owner is fenced, what it has committed is read, and what was held goes through the windows and gap
 books that follow from it. So what both had is published once, and what nobody had is known to the record.
 
-A slot that another process has taken over ends here alone. It begins again only where the group gives it anew, or
-still says after a session that it is ours: else two that believe in different assignments would fence each other in
+A slot that another process has taken over ends here alone. It begins again only by a later assignment, or where that of
+before is still the last one after a session: else two that believe in different assignments would fence each other in
 turns.
 """
 
@@ -34,6 +34,8 @@ AGAIN = 2.0
 """Seconds until a slot is begun again that could not be."""
 WARM_WITHIN = 10.0
 """Seconds after which a slot begins, whether it is subscribed or not: its venue may be away."""
+BELIEVED = 10.0
+"""Seconds after which it is true what another one says that it carries."""
 HAND_OVER_WITHIN = 3.0
 """Seconds for which an old owner that is heard is waited for."""
 
@@ -120,6 +122,10 @@ class RunnerPerSlot:
         self._keeping: dict[int, asyncio.Task[None]] = {}
         self._given = asyncio.Event()
         self._over: set[int] = set()
+        """Lost slots that another process has taken over by now."""
+        self._said: dict[int, float] = {}
+        """Slots that others say they carry, and since when."""
+        self._generation = -1
         self._unsent = 0
         self._crashes = 0
         self.report = merge_reports(())
@@ -151,11 +157,12 @@ class RunnerPerSlot:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int]) -> None:
+    def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int],
+             generation: int) -> None:
         """See `SlotWorks`."""
         self._jobs, self._table = jobs, table
-        anew = owned - self._owned
-        self._owned = owned
+        anew = generation != self._generation
+        self._owned, self._generation = owned, generation
         self._over &= lost
         self._wanted = frozenset(slot for slot in owned | (lost & self.runs.keys()) if table.weights[slot])
         if anew:
@@ -192,7 +199,7 @@ class RunnerPerSlot:
             del self._keeping[slot]
 
     async def _once(self, slot: int) -> None:
-        log, again = self._log.bind(slot=slot), 0.0
+        log, again, generation = self._log.bind(slot=slot), 0.0, self._generation
         try:
             run = self.runs[slot] = SlotRun(slot, self._jobs_of(slot), self._make, self._limits, self._failed)
             outcome = await run.run()
@@ -204,7 +211,7 @@ class RunnerPerSlot:
             if slot not in self._owned:
                 self._over.add(slot)
                 self._wanted -= {slot}
-            again = self._session
+            again = self._session if generation == self._generation else 0.0
         except K2Error as error:
             log.error("slot cannot be run", detail=str(error), again_in=f"{AGAIN:.0f} s")
             again = AGAIN
@@ -241,9 +248,14 @@ class RunnerPerSlot:
             if run.warm(table) and (slot not in others or run.out_of_patience()):
                 run.turn.set()
 
-    def over(self) -> frozenset[int]:
-        """See `SlotWorks`."""
-        return frozenset(self._over)
+    def relieved(self, carrying: Collection[int], warm: Collection[int]) -> frozenset[int]:
+        """See `SlotWorks`. Who was frozen may say that it carries what another one has taken over; it hears of that
+        with its next transaction.
+        """
+        now = monotonic()
+        self._said = {slot: self._said.get(slot, now) for slot in carrying}
+        believed = {slot for slot, since in self._said.items() if now > since + BELIEVED}
+        return frozenset({*warm, *believed, *self._over})
 
     def unsent(self) -> int:
         """See `SlotWorks`."""

@@ -293,7 +293,10 @@ class GroupSharing:
             self._want()
         now = monotonic()
         mine = self.settings.instance
-        if self._holding.carried_by_others(self._roll.carried_by_others(mine, now) | self._works.over()):
+        relieved = self._works.relieved(
+            self._roll.carried_by_others(mine, now), self._roll.warm_with_others(mine, now)
+        )
+        if self._holding.carried_by_others(relieved):
             self._log.info("slots handed over", still_run=len(self._holding.lost))
             self._want()
         self._works.let_in(self.table, self._roll.held_by_others(mine, now))
@@ -301,7 +304,8 @@ class GroupSharing:
         self._compare_symbols(now)
 
     def _want(self) -> None:
-        self._works.want(self._jobs, self.table, self._holding.owned, self._holding.lost)
+        self._works.want(self._jobs, self.table, self._holding.owned, self._holding.lost,
+                         self._membership.claim.generation)
 
     def _renewed(self) -> bool:
         """Renews what this member says; whether it is something else than before."""

@@ -28,9 +28,10 @@ class SlotWorks(Protocol):
     async def stop(self) -> None:
         """Changes nothing any more."""
 
-    def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int]) -> None:
-        """From now on these slots are to run: those that are the member's own, and those it has lost until their new
-        owner carries them.
+    def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int],
+             generation: int) -> None:
+        """From now on these slots are to run: those that are the member's own by the assignment of a ``generation``, and
+        those it has lost until their new owner carries them.
         """
 
     def carried(self, table: SlotTable, slots: frozenset[int]) -> frozenset[int]:
@@ -42,8 +43,10 @@ class SlotWorks(Protocol):
     def let_in(self, table: SlotTable, others: Collection[int]) -> None:
         """Of the slots that wait, those begin that nobody else carries: ``others`` are carried elsewhere."""
 
-    def over(self) -> frozenset[int]:
-        """Lost slots that another process has taken over by now."""
+    def relieved(self, carrying: Collection[int], warm: Collection[int]) -> frozenset[int]:
+        """Slots that need not be run here any more if they are lost. Their owners say that they are ``carrying`` them,
+        or have them ``warm``.
+        """
 
     def unsent(self) -> int:
         """Records that are not durable yet."""
