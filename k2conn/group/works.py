@@ -30,8 +30,8 @@ class SlotWorks(Protocol):
 
     def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int],
              generation: int) -> None:
-        """From now on these slots are to run: those that are the member's own by the assignment of a ``generation``, and
-        those it has lost until their new owner carries them.
+        """From now on these slots are to run: those that are the member's own, by the assignment of a ``generation``,
+        and those it has lost until their new owner carries them.
         """
 
     def carried(self, table: SlotTable, slots: frozenset[int]) -> frozenset[int]:
