@@ -130,8 +130,8 @@ def _share_by_slot(
 
         works: list[RunnerPerSlot] = []
 
-        def make(failed: Callable[[Exception], None]) -> RunnerPerSlot:
-            works.append(RunnerPerSlot(made, settings.session, failed))
+        def make(failed: Callable[[Exception], None], changed: Callable[[], None]) -> RunnerPerSlot:
+            works.append(RunnerPerSlot(made, settings.session, failed, changed))
             return works[0]
 
         sharing = GroupSharing(settings, start.jobs, read, make)

@@ -15,7 +15,9 @@ class OneRunner:
 
     fenced = 0
 
-    def __init__(self, runner: Runner, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, runner: Runner, failed: Callable[[Exception], None], changed: Callable[[], None] | None = None
+    ) -> None:
         self._runner = runner
         self._keeper = SlotKeeper(runner, failed)
         self.opened: asyncio.Event = runner.opened

@@ -57,11 +57,14 @@ class SlotRun:
         self._since = monotonic()
         self._warm_since: float | None = None
 
-    async def run(self) -> RunOutcome:
+    async def run(self, begun: Callable[[], None]) -> RunOutcome:
         """Until told to stop. Superseded where another process has taken over; what else a runner raises."""
+        beginning = asyncio.create_task(self.runner.opened.wait())
+        beginning.add_done_callback(lambda _: begun())
         try:
             return await self.runner.run(self.stopping)
         finally:
+            beginning.cancel()
             await self._keeper.stop()
 
     @property
@@ -106,10 +109,15 @@ class SlotRun:
 
 
 class RunnerPerSlot:
-    """See the module's text, and `SlotWorks`. ``session``: seconds for which an assignment may be out of date."""
+    """See the module's text, and `SlotWorks`. ``session``: seconds for which an assignment may be out of date;
+    ``changed`` is called when a slot has begun or ended.
+    """
 
-    def __init__(self, make: MakeRunner, session: float, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, make: MakeRunner, session: float, failed: Callable[[Exception], None], changed: Callable[[], None]
+    ) -> None:
         self._make = make
+        self._changed = changed
         self._session = session
         self._failed = failed
         self._limits = SharedLimits(of_connectors=True)
@@ -202,7 +210,7 @@ class RunnerPerSlot:
         log, again, generation = self._log.bind(slot=slot), 0.0, self._generation
         try:
             run = self.runs[slot] = SlotRun(slot, self._jobs_of(slot), self._make, self._limits, self._failed)
-            outcome = await run.run()
+            outcome = await run.run(self._changed)
             self._unsent += outcome.unsent
             self._crashes += outcome.crashes
         except Superseded as error:
@@ -217,6 +225,7 @@ class RunnerPerSlot:
             again = AGAIN
         finally:
             self._forget(slot)
+            self._changed()
         if again and slot in self._wanted:
             with suppress(TimeoutError):
                 async with asyncio.timeout(again):

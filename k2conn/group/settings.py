@@ -57,7 +57,7 @@ class GroupSettings:
         the folder of the spool and the bounds are its own.
         """
         kafka: KafkaSettings = sink.options
-        own = replace(kafka, slot=slot, incarnation=uuid4().hex)
+        own = replace(kafka, slot=slot, incarnation=uuid4().hex, state_topic_made=True)
         spool = replace(
             sink.spool, folder=sink.spool.folder / f"slot-{slot}",
             max_bytes=max(LEAST_SPOOL, sink.spool.max_bytes // self.slots),

@@ -33,9 +33,10 @@ from k2conn.runner import Job, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.status import GroupStatus
 from k2conn.runner.stopping import unless_stopped
+from k2conn.sinks.kafka.state_topic import make_sure
 
-LOOK = 0.2
-"""Seconds between two looks whether what was given is subscribed by now."""
+LOOK, SOON = 0.2, 0.05
+"""Seconds between two looks whether what was given is subscribed by now; less where another one waits for that."""
 AGAIN = 0.5
 HEARD_WITHIN = 1.5 * EVERY
 """Seconds in which every member that is alive is heard."""
@@ -46,9 +47,9 @@ class GroupSharing:
 
     def __init__(
         self, settings: GroupSettings, jobs: Sequence[Job], read: Callable[[], Sequence[Job]],
-        make: Callable[[Callable[[Exception], None]], SlotWorks],
+        make: Callable[[Callable[[Exception], None], Callable[[], None]], SlotWorks],
     ) -> None:
-        """``make``: the way in which slots are run, given who is told of a bug."""
+        """``make``: the way in which slots are run, given who is told of a bug, and of a slot that begins or ends."""
         self.settings = settings
         self._jobs = jobs
         self._read = read
@@ -63,12 +64,12 @@ class GroupSharing:
         self._topic = BeatsTopic(settings)
         self._membership = SlotMembership(settings, lambda: self.table, SlotClaim())
         self._holding = SlotHolding()
-        self._works = make(self._failed)
         self._moves = 0
         self._seen = 0
         """Assignments that were acted on."""
         self._divided: object = None
         self._news = asyncio.Event()
+        self._works = make(self._failed, self._news.set)
         self._stop = asyncio.Event()
         self._refusal: K2Error | None = None
         self._bug: Exception | None = None
@@ -130,6 +131,8 @@ class GroupSharing:
     async def _enter(self) -> None:
         given = self.settings
         await make_sure_of_topics(given)
+        if given.state:
+            await make_sure(given.kafka, given.kafka.open_timeout)
         await self._topic.open()
         for data in await self._topic.before():
             self._take(data, monotonic() - given.session)
@@ -271,7 +274,8 @@ class GroupSharing:
                 except Unreachable as error:
                     self._say_trouble(error)
             try:
-                async with asyncio.timeout(LOOK if pending else max(0.0, said + EVERY - monotonic())):
+                soon = SOON if self._own.warm else LOOK
+                async with asyncio.timeout(soon if pending else max(0.0, said + EVERY - monotonic())):
                     await self._news.wait()
             except TimeoutError:
                 continue

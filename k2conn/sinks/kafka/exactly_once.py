@@ -147,7 +147,8 @@ class ExactlyOnceSink:
             end = self._now() + self._settings.open_timeout
             await self._connect(end)
             await registry_answers_by(self._registry, end)
-            await make_sure(self._settings, self._settings.open_timeout)
+            if not self._settings.state_topic_made:
+                await make_sure(self._settings, self._settings.open_timeout)
             await self._look_up()
             await self._own()
         except BaseException:  # also a cancelled start must not leave a connection behind
