@@ -72,15 +72,15 @@ class Proof:
 
     def holes(self) -> dict[str, list[int]]:
         """Milliseconds in which nobody committed anything of a slot that went to another process, by what had happened
-        in the meantime: a fault that began after the last commit and before the next, or the end of one; else it moved
-        as planned.
+        since the last commit: a fault, or the end of one, or several of them; else it moved as planned.
         """
         found: dict[str, list[int]] = {}
         for one in self.handovers:
             since = one.at_ms - one.hole_ms - COMMIT_SLACK_MS
             kinds = [each.kind for each in self.happened if since <= each.at_ms <= one.at_ms]
             kinds += ["after a fault" for each in self.happened if since <= each.at_ms + each.lasted_ms <= one.at_ms]
-            found.setdefault(kinds[0] if kinds else "planned", []).append(one.hole_ms)
+            kind = "planned" if not kinds else kinds[0] if len(kinds) == 1 else "several"
+            found.setdefault(kind, []).append(one.hole_ms)
         return {kind: sorted(holes) for kind, holes in sorted(found.items())}
 
 
@@ -117,12 +117,13 @@ async def prove(given: ProofSettings) -> Proof:
         finally:
             reading.cancel()
             await asyncio.gather(reading, *(one.close() for one in members), return_exceptions=True)
-    _judge(books, given, proof)
+    judge(books, given, proof)
     proof.seconds = monotonic() - began
     return proof
 
 
-def _judge(books: CommittedBooks, given: ProofSettings, proof: Proof) -> None:
+def judge(books: CommittedBooks, given: ProofSettings, proof: Proof) -> None:
+    """Notes in the proof what the reader found, and all that contradicts it."""
     proof.handovers, proof.gaps = books.handovers, len(books.gap_ids)
     if books.gaps_twice:
         proof.problems.append(f"{books.gaps_twice} records of gaps are there more than once")
