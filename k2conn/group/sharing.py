@@ -33,7 +33,8 @@ from k2conn.runner import Job, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.status import GroupStatus
 from k2conn.runner.stopping import unless_stopped
-from k2conn.sinks.kafka.state_topic import make_sure
+from k2conn.sinks.kafka.state_topic import make_sure, name_of
+from k2conn.sinks.kafka.transactions import make_sure_of_transactions
 
 LOOK, SOON = 0.2, 0.05
 """Seconds between two looks whether what was given is subscribed by now; less where another one waits for that."""
@@ -133,6 +134,9 @@ class GroupSharing:
         await make_sure_of_topics(given)
         if given.state:
             await make_sure(given.kafka, given.kafka.open_timeout)
+        if given.kafka.exactly_once:
+            own = replace(given.kafka, transactional_id=f"{given.kafka.transactional_id}.{given.instance}")
+            await make_sure_of_transactions(own, name_of(own))
         await self._topic.open()
         for data in await self._topic.before():
             self._take(data, monotonic() - given.session)

@@ -100,13 +100,17 @@ async def prove(given: ProofSettings) -> Proof:
         read_all = asyncio.Event()
         reading = asyncio.create_task(books.read(read_all))
         members = await _members(given, port)
+        keeping: list[asyncio.Task[None]] = []
         try:
             await asyncio.gather(*(one.start() for one in members))
+            keeping = [asyncio.create_task(one.keep()) for one in members]
             await _until(lambda: len(books.symbols) == given.symbols, reading)
             faults = GroupFaults(members, given.faults, given.seconds, given.seed, given.kinds)
             await faults.run()
             await asyncio.sleep(SETTLE)
             proof.happened = sorted(faults.happened, key=lambda one: one.at_ms)
+            for task in keeping:
+                task.cancel()
             proof.problems += [f"{one.instance} ended by itself: see {one.log}" for one in members if not one.running]
             await asyncio.gather(*(one.stop() for one in members if one.running))
             proof.problems += [
@@ -115,8 +119,9 @@ async def prove(given: ProofSettings) -> Proof:
             read_all.set()
             await reading
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, *(one.close() for one in members), return_exceptions=True)
+            for task in (reading, *keeping):
+                task.cancel()
+            await asyncio.gather(reading, *keeping, *(one.close() for one in members), return_exceptions=True)
     judge(books, given, proof)
     proof.seconds = monotonic() - began
     return proof

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from k2conn import exactjson
 from k2conn.child_python import child_command, child_environment
+from k2conn.errors import Unreachable
 from k2conn.tools.certify.proxied_dialing import ProxiedEventLoop, reroute
 from k2conn.tools.certify.proxy import FaultProxy
 
@@ -38,12 +39,14 @@ class GroupMember:
                            "K2_SPOOL_FOLDER": str(folder / instance / "spool")}
         self._brokers = brokers
         self._process: asyncio.subprocess.Process | None = None
-        self.frozen = False
         self.codes: list[int] = []
-        """Exit codes of processes that ended otherwise than by being killed."""
+        """Exit codes of processes that were stopped in order."""
+        self._down = True
+        """Whether nothing is to run just now."""
 
     async def start(self) -> None:
         """Another process of it."""
+        self._down = False
         ways = {f"{host}:{port}": list(await self.proxy.through(host, port)) for host, port in self._brokers}
         environment = {**self._variables, REROUTES: exactjson.encode(ways).decode()}
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -60,20 +63,20 @@ class GroupMember:
 
     def kill(self) -> None:
         """kill -9."""
+        self._down = True
         self._signal(signal.SIGKILL)
 
     def freeze(self) -> None:
         """It stands still until `wake`."""
-        self.frozen = True
         self._signal(signal.SIGSTOP)
 
     def wake(self) -> None:
         """It goes on."""
-        self.frozen = False
         self._signal(signal.SIGCONT)
 
     async def stop(self) -> None:
         """Stopped in order."""
+        self._down = True
         self._signal(signal.SIGTERM)
         assert self._process is not None
         with suppress(TimeoutError):
@@ -83,6 +86,16 @@ class GroupMember:
         self.kill()
         self.codes.append(-signal.SIGKILL)
         await self._process.wait()
+
+    async def keep(self) -> None:
+        """Starts it again where a process could not begin, because it was cut off at its start: what every operator's
+        system does. Goes on until cancelled.
+        """
+        while True:
+            await asyncio.sleep(1.0)
+            code = None if self._process is None else self._process.returncode
+            if code == Unreachable.exit_code and not self._down:
+                await self.start()
 
     async def ended(self) -> None:
         """Waits for the end of a process that was killed."""
