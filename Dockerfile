@@ -11,7 +11,7 @@ WORKDIR /source
 ARG EXTRAS=postgres
 # Every package by its hash, and as a wheel: what is built from source would fetch its tools by name only.
 COPY requirements.lock requirements-complete.lock requirements-build.lock ./
-RUN case ",${EXTRAS}," in *,lake,*|*,api,*) lock=requirements-complete.lock ;; *) lock=requirements.lock ;; esac \
+RUN case ",${EXTRAS}," in *,lake,*|*,api,*|*,keys,*) lock=requirements-complete.lock ;; *) lock=requirements.lock ;; esac \
     && pip download --no-cache-dir --no-deps --require-hashes --only-binary=:all: -d /wheels -r "$lock" \
     && pip install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r requirements-build.lock
 COPY . .

@@ -57,7 +57,7 @@ def run(quick: bool) -> dict[str, Any]:
 
 
 def _tapes() -> tuple[Tape, ...]:
-    return BinanceTape(10, 1), KrakenTape(10, 1)
+    return BinanceTape(10, RECEIVED // 1000), KrakenTape(10, RECEIVED // 1000)
 
 
 def _without_c(trades: int) -> dict[str, float]:

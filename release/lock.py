@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLATFORMS = ("x86_64", "aarch64")
 """The processors that the image is made for."""
 IMAGE_PYTHON = "3.12"
-EXTRAS = {"requirements.lock": ("postgres",), "requirements-complete.lock": ("api", "lake", "postgres")}
+EXTRAS = {"requirements.lock": ("postgres",), "requirements-complete.lock": ("api", "keys", "lake", "postgres")}
 """What the image may have beside what k2conn always needs (`--build-arg EXTRAS=`), by the lock that holds it."""
 
 

@@ -6,10 +6,12 @@
     last: {token: {type: u32, bits: {segment: 0-7}}, price: {type: i32, exponent: -2}}
     full: {...}
 
-A structure is a map of members in their order. A member is a type (`u8` to `u64`, `i8` to `i64`, `f32`, `f64`,
-`text 12`, `skip 2`; `text` and `bytes` for all that is left), another structure's name, or a map: of a number's
+A structure is a map of members in their order. A member is a type (`u8` to `u64`, `i8` to `i64`, also of 24 and 48
+bits, `f32`, `f64`, `text 12`, `text 12 spaces`, `skip 2`; `text` and `bytes` for all that is left), another
+structure's name, or a map: of a number's
 ``type`` with ``exponent``, ``absent`` and ``bits``; of a list's ``count`` (a type, a number, a member's name, `rest`)
-and ``of``; of a ``length`` and ``of``, for a part behind its own length.
+and ``of``; of a ``length`` and ``of``, for a part behind its own length. A member that says an exponent, a count or
+which structure stands before what it is said of, in the same structure or in one around that.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from k2conn.binary.structures import (
     ExponentTable,
     Float,
     Number,
+    OddInteger,
     Part,
     Remainder,
     Repeated,
@@ -37,14 +40,17 @@ from k2conn.binary.structures import (
 OUTERMOST = "frame"
 _ORDERS = {"big": ">", "little": "<"}
 _CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "i8": "b", "i16": "h", "i32": "i", "i64": "q"}
+_ODD = {"u24": 3, "u48": 6, "i24": 3, "i48": 6}
+_WHOLE = (*_CODES, *_ODD)
 _FLOATS = {"f32": "f", "f64": "d"}
-_FIXED = re.compile(r"(text|skip) ([1-9][0-9]{0,4})")
+_TEXT = re.compile(r"text ([1-9][0-9]{0,4})( spaces)?")
+_SKIP = re.compile(r"skip ([1-9][0-9]{0,4})")
 _BITS = re.compile(r"([0-9]{1,2})(?:-([0-9]{1,2}))?")
 _LEFT = {"text": True, "bytes": False}
 _NUMBER_WORDS = {"type", "exponent", "absent", "bits"}
 _LIST_WORDS = {"count", "length", "of"}
 _CHOICE_WORDS = {"by", "of", "else"}
-_TYPES = f"{', '.join((*_CODES, *_FLOATS))}, 'text N', 'skip N', 'text', 'bytes' or a structure's name"
+_TYPES = f"{', '.join((*_WHOLE, *_FLOATS))}, 'text N', 'skip N', 'text', 'bytes' or a structure's name"
 
 
 def layout(said: Any) -> Part:
@@ -62,6 +68,8 @@ class _Reader:
         self._order = _ORDERS.get(said.get("byte_order", ""), "")
         self._made: dict[str, Structure | Choice | None] = {}
         self._problems: list[str] = []
+        self._asked: dict[str, str] = {}
+        """Where a member of another structure is asked for first, by its name."""
 
     def outermost(self) -> Part:
         if not self._order:
@@ -72,6 +80,9 @@ class _Reader:
         for name in self._said:
             self._structure(name)
         found = self._made.get(OUTERMOST)
+        for name in sorted(found.borrowed) if found is not None else ():
+            self._wrong(self._asked.get(name, OUTERMOST),
+                        f"'{name}' is no member before it, in the same structure or one around it")
         if self._problems or found is None:
             raise ValueError("layout: " + "; ".join(self._problems))
         return found
@@ -98,12 +109,20 @@ class _Reader:
     def _members(self, name: str, said: Mapping[str, Any]) -> Structure:
         members: list[tuple[str, Part]] = []
         known: set[str] = set()
+        borrowed: set[str] = set()
         for member, one in said.items():
-            part = self._part(f"{name}.{member}", one, known)
+            place = f"{name}.{member}"
+            part = self._part(place, one)
             if part is not None:
                 members.append((member, part))
-                known |= {member, *(bits for bits, _, _ in part.bits)} if isinstance(part, Number) else {member}
-        return Structure(name, tuple(members))
+                for asked in sorted(part.borrowed - known):
+                    borrowed.add(asked)
+                    self._asked.setdefault(asked, place)
+                    if asked in said:
+                        self._wrong(place, f"'{asked}' stands behind it or is skipped")
+                known |= {member} if part.stored else set()
+                known |= {bits for bits, _, _ in part.bits} if isinstance(part, Number) else set()
+        return Structure(name, tuple(members), frozenset(borrowed))
 
     def _choice(self, name: str, said: Mapping[str, Any]) -> Choice | None:
         of = said["of"]
@@ -124,62 +143,64 @@ class _Reader:
                 found[key] = part
         return Choice(None if said["by"] == "length" else said["by"], found, otherwise)
 
-    def _part(self, place: str, said: Any, known: set[str]) -> Part | None:
+    def _part(self, place: str, said: Any) -> Part | None:
         if isinstance(said, str):
             return self._typed(place, said)
         if isinstance(said, Mapping) and "type" in said and set(said) <= _NUMBER_WORDS:
-            return self._number(place, said, known)
+            return self._number(place, said)
         if isinstance(said, Mapping) and "of" in said and set(said) <= _LIST_WORDS and len(said) > 1:
-            return self._list(place, said, known)
+            return self._list(place, said)
         words = "`type` (with `exponent`, `absent`, `bits`), or `of` with `count` or `length` or both"
         self._wrong(place, f"is a type or a map of {words}")
         return None
 
     def _typed(self, place: str, word: str) -> Part | None:
-        if word in _CODES:
-            return Number(struct.Struct(self._order + _CODES[word]))
+        if word in _WHOLE:
+            return Number(self._integer(word))
         if word in _FLOATS:
             return Float(struct.Struct(self._order + _FLOATS[word]))
         if word in _LEFT:
             return Remainder(_LEFT[word])
-        fixed = _FIXED.fullmatch(word)
-        if fixed is not None:
-            size = int(fixed[2])
-            return Text(size) if fixed[1] == "text" else Skipped(size)
+        if (text := _TEXT.fullmatch(word)) is not None:
+            return Text(int(text[1]), b" " if text[2] else b"\0")
+        if (skipped := _SKIP.fullmatch(word)) is not None:
+            return Skipped(int(skipped[1]))
         if word in self._said:
             return self._structure(word)
         self._wrong(place, f"'{word}' is none of {_TYPES}")
         return None
 
-    def _number(self, place: str, said: Mapping[str, Any], known: set[str]) -> Part | None:
+    def _integer(self, word: str) -> struct.Struct | OddInteger:
+        """How a whole number's type is read."""
+        if word in _ODD:
+            return OddInteger(_ODD[word], self._order, word[0] == "i")
+        return struct.Struct(self._order + _CODES[word])
+
+    def _number(self, place: str, said: Mapping[str, Any]) -> Part | None:
         word = said["type"]
-        if word not in _CODES:
+        if word not in _WHOLE:
             self._wrong(place, f"only whole numbers have more to say than their type, not '{word}'")
             return None
         bits = said.get("bits", {})
-        exponent = self._exponent(place, said.get("exponent"), {*known, *(bits if isinstance(bits, Mapping) else ())})
+        exponent = self._exponent(place, said.get("exponent"))
         absent = said.get("absent")
         if absent is not None and not _within(absent, 2**64):
             self._wrong(place, "`absent` is a whole number")
-        number = Number(struct.Struct(self._order + _CODES[word]), exponent, absent)
+        number = Number(self._integer(word), exponent, absent)
         number.bits = self._bits(place, bits, 8 * number.least)
         return number
 
-    def _exponent(self, place: str, said: Any, known: set[str]) -> int | str | ExponentTable | None:
+    def _exponent(self, place: str, said: Any) -> int | str | ExponentTable | None:
         if said is None or (isinstance(said, int) and _within(said, WIDEST_EXPONENT)):
             return said
         if isinstance(said, Mapping) and {"by", "of"} <= set(said) <= _CHOICE_WORDS and isinstance(said["of"], Mapping):
             powers = [*said["of"].values(), said.get("else", 0)]
-            if said["by"] in known and all(_within(one, WIDEST_EXPONENT) for one in powers):
+            if isinstance(said["by"], str) and all(_within(one, WIDEST_EXPONENT) for one in powers):
                 return ExponentTable(said["by"], {str(key): one for key, one in said["of"].items()}, said.get("else"))
-        if isinstance(said, str) and said in known:
-            return said
         if isinstance(said, str):
-            self._wrong(place, f"the exponent '{said}' is no member before it in the same structure")
-        else:
-            words = "{by: MEMBER, of: {VALUE: EXPONENT}, else: EXPONENT}"
-            where = "a whole number, a member before this one in the same structure"
-            self._wrong(place, f"`exponent` is {where}, or {words}")
+            return said
+        words = "{by: MEMBER, of: {VALUE: EXPONENT}, else: EXPONENT}"
+        self._wrong(place, f"`exponent` is a whole number, a member before this one, or {words}")
         return None
 
     def _bits(self, place: str, said: Any, width: int) -> tuple[tuple[str, int, int], ...]:
@@ -192,8 +213,8 @@ class _Reader:
             found.append((name, first, last - first + 1))
         return tuple(found)
 
-    def _list(self, place: str, said: Mapping[str, Any], known: set[str]) -> Part | None:
-        inner = self._part(place, said["of"], known) if isinstance(said["of"], str) else None
+    def _list(self, place: str, said: Mapping[str, Any]) -> Part | None:
+        inner = self._part(place, said["of"]) if isinstance(said["of"], str) else None
         if inner is None:
             if not isinstance(said["of"], str):
                 self._wrong(place, f"`of` is {_TYPES}")
@@ -211,7 +232,7 @@ class _Reader:
         count = said["count"]
         if count == "rest":
             return Repeated(inner, None)
-        if isinstance(count, str) and count in known:
+        if isinstance(count, str) and count not in _WHOLE:
             return Repeated(inner, count)
         if type(count) is int and 0 < count < 1 << 16:
             return Repeated(inner, count)
@@ -219,8 +240,8 @@ class _Reader:
         return None if number is None else Repeated(inner, number)
 
     def _whole(self, place: str, word: str, said: Any) -> Part | None:
-        if isinstance(said, str) and said in _CODES:
-            return Number(struct.Struct(self._order + _CODES[said]))
+        if isinstance(said, str) and said in _WHOLE:
+            return Number(self._integer(said))
         more = ", a number, a member before it or `rest`" if word == "count" else ""
         self._wrong(place, f"`{word}` is a whole number's type{more}")
         return None

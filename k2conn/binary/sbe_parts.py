@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from k2conn.binary.packed_numbers import PackedNumber, PackedNumbers, packed_numbers, plain_number, scaled
-from k2conn.binary.structures import Cursor, Number, Part, Record, decimal_of, object_of
+from k2conn.binary.structures import Cursor, Number, OddInteger, Part, Record, decimal_of, object_of
 
 
 @dataclass(slots=True)
@@ -124,6 +124,8 @@ class Mantissa(Part):
         """See `Part`."""
         number, power = self.mantissa, self.exponent
         if type(number) is not Number or type(power) is not Constant or type(power.value) is not int:
+            return None
+        if isinstance(number.layout, OddInteger):
             return None
         plain = number.exponent is None and not number.bits
         return plain_number(number.layout, number.absent, power.value) if plain else None

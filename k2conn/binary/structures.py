@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import accumulate
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar, Literal, TypeGuard
 
 from k2conn.binary import floating
 from k2conn.binary.packed_numbers import (
@@ -59,6 +59,27 @@ class Cursor:
             raise ValueError(f"{self.end - self.at} bytes are left at byte {self.at}, which its layout does not name")
 
 
+class OddInteger:
+    """A whole number of 3 or 6 bytes, for which `struct` has no code; it is read and written as a `Struct` is."""
+
+    def __init__(self, size: int, order: str, signed: bool) -> None:
+        """``order``: as `struct` writes it."""
+        self.size = size
+        self._order: Literal["little", "big"] = "little" if order == "<" else "big"
+        self._signed = signed
+
+    def unpack_from(self, data: bytes, at: int) -> tuple[int]:
+        """The number that stands there."""
+        return (int.from_bytes(data[at : at + self.size], self._order, signed=self._signed),)
+
+    def pack(self, number: int) -> bytes:
+        """The opposite; struct.error for a number that it has no room for."""
+        try:
+            return number.to_bytes(self.size, self._order, signed=self._signed)
+        except OverflowError as error:
+            raise struct.error(str(error)) from None
+
+
 class Part(ABC):
     """Something that stands in a frame."""
 
@@ -66,6 +87,11 @@ class Part(ABC):
     """Bytes that it has at least."""
     stored: ClassVar[bool] = True
     """Whether it becomes a member of the object that it stands in."""
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """The members of objects around it that it asks for."""
+        return frozenset()
 
     @property
     def packed(self) -> PackedNumber | None:
@@ -97,7 +123,7 @@ class Number(Part):
     many).
     """
 
-    layout: struct.Struct
+    layout: struct.Struct | OddInteger
     exponent: int | str | ExponentTable | None = None
     absent: int | None = None
     bits: tuple[tuple[str, int, int], ...] = ()
@@ -107,10 +133,19 @@ class Number(Part):
         self.least = self.layout.size
 
     @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        power = self.exponent.by if isinstance(self.exponent, ExponentTable) else self.exponent
+        own = {name for name, _, _ in self.bits}
+        return frozenset({power} - own) if isinstance(power, str) else frozenset()
+
+    @property
     def packed(self) -> PackedNumber | None:
         """See `Part`."""
         power = self.exponent
-        return plain_number(self.layout, self.absent, power) if _fixed(power) and not self.bits else None
+        if isinstance(self.layout, OddInteger) or not _fixed(power) or self.bits:
+            return None
+        return plain_number(self.layout, self.absent, power)
 
     def read(self, cursor: Cursor, record: Record) -> int | Decimal | None:
         """See `Part`."""
@@ -175,9 +210,10 @@ class Float(Part):
 
 @dataclass(slots=True)
 class Text(Part):
-    """UTF-8 text of a fixed size, filled up with NULs or spaces."""
+    """UTF-8 text of a fixed size, filled up with NULs or spaces; ``fill``: what it is written with."""
 
     least: int
+    fill: bytes = b"\0"
 
     def read(self, cursor: Cursor, record: Record) -> str:
         """See `Part`."""
@@ -189,7 +225,7 @@ class Text(Part):
         data = str(value).encode()
         if len(data) > self.least:
             raise ValueError(f"{value} is longer than {self.least} bytes")
-        out += data.ljust(self.least, b"\0")
+        out += data.ljust(self.least, self.fill)
 
 
 class Remainder(Part):
@@ -227,10 +263,13 @@ class Skipped(Part):
 
 @dataclass(slots=True)
 class Structure(Part):
-    """Members, one behind the other."""
+    """Members, one behind the other. ``borrowed``: members of the object around it that its own ask for, and that stand
+    before it there.
+    """
 
     name: str
     members: tuple[tuple[str, Part], ...]
+    borrowed: frozenset[str] = frozenset()
     least: int = field(init=False)
     numbers: PackedNumbers | None = field(init=False)
     """The members, where all are plain numbers."""
@@ -247,16 +286,18 @@ class Structure(Part):
         cursor.count(len(self.members) + 1)
         if self.numbers is not None and cursor.at + self.least <= cursor.end:
             return self.numbers.read(cursor.data, cursor.take(self.least))
-        found: Record = {}
+        found: Record = {name: record.get(name) for name in self.borrowed}
         for name, part in self.members:
             value = part.read(cursor, found)
             if part.stored:
                 found[name] = value
+        for name in self.borrowed:
+            del found[name]
         return found
 
     def write(self, value: Any, out: bytearray, record: Mapping[str, Any]) -> None:
         """See `Part`."""
-        members = object_of(value)
+        members = {**{name: record.get(name) for name in self.borrowed}, **object_of(value)}
         counts = {part.count: len(members[name]) for name, part in self.members
                   if isinstance(part, Repeated) and isinstance(part.count, str) and isinstance(members.get(name), list)}
         for name, part in self.members:
@@ -280,6 +321,11 @@ class Repeated(Part):
         if isinstance(self.count, int):
             self.least = self.count * self.of.least
         assert self.of.least > 0, "a count of parts without bytes is bounded by nothing"
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        return self.of.borrowed | ({self.count} if isinstance(self.count, str) else frozenset())
 
     def read(self, cursor: Cursor, record: Record) -> list[Any]:
         """See `Part`."""
@@ -320,6 +366,11 @@ class Sized(Part):
     def __post_init__(self) -> None:
         self.least = self.length.least + self.of.least
 
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        return self.of.borrowed
+
     def read(self, cursor: Cursor, record: Record) -> Any:
         """See `Part`."""
         size = self.length.read(cursor, record)
@@ -353,6 +404,12 @@ class Choice(Part):
     def __post_init__(self) -> None:
         every = [*self.of.values(), *([self.otherwise] if self.otherwise else [])]
         self.least = min((one.least for one in every), default=0)
+
+    @property
+    def borrowed(self) -> frozenset[str]:
+        """See `Part`."""
+        every = [*self.of.values(), *([self.otherwise] if self.otherwise else [])]
+        return frozenset({self.by} if self.by else ()).union(*(one.borrowed for one in every))
 
     def read(self, cursor: Cursor, record: Record) -> Record:
         """See `Part`."""

@@ -49,6 +49,7 @@ from k2conn.tools.certify.report import (
 )
 from k2conn.tools.certify.scenario import Broker
 from k2conn.tools.mock.recordings import read_frames
+from k2conn.variable_files import is_set
 from k2conn.variables import prefix_of
 
 _EVERY = "all"
@@ -140,7 +141,7 @@ def _stand_ins(plans: Sequence[Plan]) -> Iterator[None]:
         found.update((one.name, one.name) for one in plan.variables)
         for example in reversed(plan.tests):
             found.update((name, text) for name, text in example.environment.items() if name in found)
-    missing = found.keys() - os.environ.keys()
+    missing = [name for name in found if not is_set(name, os.environ)]
     os.environ.update((name, found[name]) for name in missing)
     try:
         yield

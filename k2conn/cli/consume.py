@@ -54,7 +54,7 @@ def consume(options: RunOptions, stage: Stage | None = None) -> int:
     consumption = Consumption(start.source, start.sink, max_records=options.max_records, stage=stage)
     ended = None
     try:
-        ended = on_event_loop(_run(consumption, options, start))
+        ended = on_event_loop(partial(_run, consumption, options, start))
     finally:  # the figures are said, whatever ended the run
         _report(consumption, options, ended)
     return ended.exit_code
@@ -116,7 +116,7 @@ async def _run(consumption: Consumption, options: RunOptions, start: PreparedCon
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     stop_on_signals(loop, stop)
-    async with attended(ConsumptionView(consumption), options.host, start.port, _told_to_reload(), stop,
+    async with attended(ConsumptionView(consumption), options.host, start.port, _told_to_reload, stop,
                         start.console):
         limiting = loop.create_task(_stop_after(start.limit, consumption, stop))
         try:

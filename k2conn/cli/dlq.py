@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from k2conn import exactjson
@@ -119,7 +120,7 @@ def _raw(options: DlqOptions) -> list[tuple[str, bytes]]:
 
         return [one async for one in whole_topics(settings)]
 
-    return on_event_loop(read())
+    return on_event_loop(read)
 
 
 def _wanted(one: Letter, options: DlqOptions) -> bool:
@@ -222,7 +223,7 @@ def _replay(letters: Sequence[Letter], options: DlqOptions) -> int:
     assert settings is not None
     marks = Marks(folder, _destination(settings))
     work = Publishing(frames, menders, marks, settings if options.publish else None)
-    outcome = on_event_loop(_until_stopped(work))
+    outcome = on_event_loop(partial(_until_stopped, work))
     return _report(outcome, options, marks, len(letters) - sum(len(one.letters) for one in frames_of(letters)))
 
 

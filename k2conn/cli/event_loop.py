@@ -14,16 +14,18 @@ from k2conn.cli.heap import give_back_large_pieces
 Result = TypeVar("Result")
 
 
-def on_event_loop(main: Coroutine[Any, Any, Result]) -> Result:
-    """Runs ``main`` to its end: on uvloop where it is installed."""
+def on_event_loop(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+    """Runs ``main`` to its end: on uvloop where it is installed. It is called once there is a loop: where a signal ends
+    the process before, no coroutine is left that was never begun.
+    """
     give_back_large_pieces()
     keep_what_is_there()
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(main)
+        return asyncio.run(main())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
-        return loop.run(main)
+        return loop.run(main())
 
 
 def stop_on_signals(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _load(load: Load, options: LoadOptions) -> int:
     with ProgressBar(console if options.progress else screen(open(os.devnull, "w")), sizes) as bar:
         load.watch(_Shown(bar))
         gc.set_threshold(*_COLLECTED)
-        outcome = on_event_loop(until_stopped(load.run))
+        outcome = on_event_loop(partial(until_stopped, load.run))
     return _report(load, outcome, options)
 
 

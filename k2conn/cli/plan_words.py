@@ -59,7 +59,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     if connection.subprotocol_text:
         yield "subprotocol", connection.subprotocol_text
     if connection.send_as != "text":
-        yield "sends as", f"{connection.send_as} frames"
+        yield "sends as", "its codec writes it" if connection.send_as == "codec" else f"{connection.send_as} frames"
     yield "streams", ", ".join(one.written for one in plan.written if one.name in connection.streams)
     if connection.reads_files:
         return
@@ -72,7 +72,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     if connection.hosts:
         yield "hosts", ", ".join(connection.hosts)
     if connection.sign is not None:
-        yield "signs", "as `sign` says"
+        yield "signs", connection.sign_text
     yield from limit_words(connection)
 
 

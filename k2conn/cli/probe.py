@@ -52,7 +52,7 @@ def run(options: ProbeOptions) -> int:
     _say(f"at most {seconds:g} s; Ctrl-C ends it earlier")
     told = ProbeTranscript(job.plan, _say, monotonic(), options.frames, options.records)
     runner = Runner([job], SinkSettings(kind="none"), observers=Observers(told))
-    subscriptions = on_event_loop(until_stopped(lambda stop: _watched(runner, seconds, stop)))
+    subscriptions = on_event_loop(lambda: until_stopped(lambda stop: _watched(runner, seconds, stop)))
     connector = runner.connectors[0]
     ledger = connector.connector_state.ledger
     verdict = ProbeVerdict(job.plan, connector.stream_names, ledger, told, subscriptions)

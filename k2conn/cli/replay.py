@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from k2conn import exactjson
@@ -73,7 +74,7 @@ def run(options: ReplayOptions) -> int:
     with ProgressBar(console, extent.lines) as bar:
         replay.watch(_Shown(bar))
         gc.set_threshold(*_COLLECTED)
-        outcome = on_event_loop(until_stopped(replay.run))
+        outcome = on_event_loop(partial(until_stopped, replay.run))
     return _report(replay, outcome, options)
 
 

@@ -73,9 +73,10 @@ def run(options: RunOptions) -> int:
         )
         ended = None
         try:
-            reloading = keep_reloading(runner, partial(jobs_for, options, environment), options.watch)
+            reloading = partial(keep_reloading, runner, partial(jobs_for, options, environment), options.watch)
             before = partial(send_left_over, jobs, settings, None)
-            ended = on_event_loop(_run(_served(runner), options, start, before, runner.run, reloading))
+            served = _served(runner)
+            ended = on_event_loop(partial(_run, served, options, start, before, runner.run, reloading))
         finally:  # the figures are printed, whatever ended the run
             _report(runner, options, ended)
     return ended.exit_code
@@ -89,7 +90,7 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
     with recorded(options, environment, identity) as observers:
         limits, progress = health_limits(environment), progress_of(options, environment)
         worker = Worker(identity, read, compiled_condition, settings, states, limits, observers, progress)
-        outcome = on_event_loop(_until_stopped(worker))
+        outcome = on_event_loop(partial(_until_stopped, worker))
     return replace(outcome, in_vain=False).exit_code  # whether all was in vain, the leading process knows
 
 
@@ -109,9 +110,11 @@ def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int
         runner.group = sharing.status
         ended = None
         try:
-            reloading = keep_asking(sharing.reload, lambda: [job.plan.path for job in jobs], options.watch)
+            files = [job.plan.path for job in jobs]
+            reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
             before = partial(send_left_over, jobs, start.settings, None)
-            ended = on_event_loop(_run(_served(runner), options, start, before, sharing.run, reloading))
+            served = _served(runner)
+            ended = on_event_loop(partial(_run, served, options, start, before, sharing.run, reloading))
         finally:
             _report(runner, options, ended)
     return ended.exit_code
@@ -138,9 +141,10 @@ def _share_by_slot(
         slots, ended = works[0], None
         view = SlotsView(slots, sharing.status, observers)
         try:
-            reloading = keep_asking(sharing.reload, lambda: [job.plan.path for job in start.jobs], options.watch)
+            files = [job.plan.path for job in start.jobs]
+            reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
             served = _Served(view, observers, view.captured, slots.opened, view)
-            ended = on_event_loop(_run(served, options, start, _nothing, sharing.run, reloading))
+            ended = on_event_loop(partial(_run, served, options, start, _nothing, sharing.run, reloading))
         finally:
             report_as_one(slots.report, options, ended)
     return ended.exit_code
@@ -178,8 +182,9 @@ def _served(runner: Runner) -> _Served:
 
 
 async def _run(
-    served: _Served, options: RunOptions, start: Prepared, before: Callable[[asyncio.Event], Awaitable[None]],
-    work: Callable[[asyncio.Event], Awaitable[RunOutcome]], reloading: Coroutine[Any, Any, None],
+    served: _Served, options: RunOptions, start: Prepared,
+    before: Callable[[asyncio.Event], Awaitable[None]], work: Callable[[asyncio.Event], Awaitable[RunOutcome]],
+    reloading: Callable[[], Coroutine[Any, Any, None]],
 ) -> RunOutcome:
     """``work``: what is run."""
     stop = asyncio.Event()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,14 +27,14 @@ def crash_report(name: str, crashes: int) -> str:
 
 @asynccontextmanager
 async def attended(
-    view: View, host: str, port: int, reloading: Coroutine[Any, Any, None], stop: asyncio.Event,
+    view: View, host: str, port: int, reloading: Callable[[], Coroutine[Any, Any, None]], stop: asyncio.Event,
     console: ConsoleSettings, taps: Taps | None = None,
 ) -> AsyncIterator[None]:
     """Serves ``view`` and the ``console`` (a ``port`` below 0: not) and runs ``reloading`` until the block ends. A bug
     in it sets ``stop``, and is raised at the end.
     """
     shown = WebConsole(view, taps, console.token, is_loopback(host), console.hosts) if console.shown else None
-    task = asyncio.create_task(reloading)
+    task = asyncio.create_task(reloading())
     task.add_done_callback(lambda _: stop.set())  # it only ends by a bug
     server = HealthServer(view, host, port, taps, shown) if port >= 0 else None
     try:

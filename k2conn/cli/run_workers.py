@@ -72,7 +72,7 @@ async def _lead(
     loop.add_signal_handler(signal.SIGINT, lambda: exit_now(pool) if stop.is_set() else stop.set())
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     files = [job.plan.path for job in jobs]
-    reloading = keep_asking(pool.reload, lambda: files, options.watch)
+    reloading = partial(keep_asking, pool.reload, lambda: files, options.watch)
     taps = Taps(pool.tap, compiled_condition, tap_token(os.environ))
     async with attended(pool, options.host, int(options.port), reloading, stop, console, taps):
         await unless_stopped(before(stop), stop)

@@ -78,7 +78,7 @@ def run(options: ServeOptions) -> int:
             sock.close()
             await store.close()
 
-    on_event_loop(until_stopped())
+    on_event_loop(until_stopped)
     return 0
 
 

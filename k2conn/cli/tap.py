@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -59,7 +60,7 @@ def run(options: TapOptions) -> int:
     name = options.connector
     if name is not None and Path(name).suffix:
         name = load(name).name
-    return on_event_loop(_until_stopped(options, name))
+    return on_event_loop(partial(_until_stopped, options, name))
 
 
 async def _until_stopped(options: TapOptions, name: str | None) -> int:

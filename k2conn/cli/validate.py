@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from k2conn.cli.allowed_variables import readable
 from k2conn.cli.check_budget import BudgetExceeded, check_budget
@@ -21,19 +22,29 @@ from k2conn.plan import Plan
 from k2conn.tools.connector_tests import run_test
 
 
-def check(path: Path) -> tuple[Plan | None, list[Problem]]:
-    """A file's plan, or all its problems; a plan's examples have been played."""
+class CheckedFile(NamedTuple):
+    """A file's plan, or all its problems. What may be meant otherwise is also there where only examples do not map: it
+    is often the reason.
+    """
+
+    plan: Plan | None
+    problems: list[Problem]
+    warnings: Sequence[str] = ()
+
+
+def check(path: Path) -> CheckedFile:
+    """Checks a file; a plan's examples have been played."""
     try:
         with check_budget():
             return _checked(path)
     except BudgetExceeded as error:
-        return None, [error.problem(str(path))]
+        return CheckedFile(None, [error.problem(str(path))])
 
 
-def _checked(path: Path) -> tuple[Plan | None, list[Problem]]:
+def _checked(path: Path) -> CheckedFile:
     plan, problems = check_file(path, secure, readable())
     if plan is None:
-        return None, problems
+        return CheckedFile(None, problems)
     defaults = [found for name in plan.symbols.default if (found := plan.symbols.resolve(name))]
     for broken in broken_limits(plan, forecast(plan, [s for s in plan.streams if s.default], defaults)):
         problems.append(Problem(str(path), 1, 1, "limit", f"the default symbols break a declared limit: {broken}"))
@@ -45,7 +56,7 @@ def _checked(path: Path) -> tuple[Plan | None, list[Problem]]:
             more = f"{MAX_PROBLEMS} problems or more: solve these, then the others are shown"
             problems[MAX_PROBLEMS - 1 :] = [Problem(str(path), example.line, 1, "too-many", more)]
             break
-    return (None if problems else plan), sorted(problems)
+    return CheckedFile(None if problems else plan, sorted(problems), plan.warnings)
 
 
 def run(files: Sequence[str], output: str) -> int:
@@ -59,14 +70,14 @@ def run(files: Sequence[str], output: str) -> int:
     reads: list[str] = []
     good = 0
     for name in files:
-        plan, found = check(find(name))
+        plan, found, odd = check(find(name))
         if plan is not None:
             variables += listed_variables(plan, os.environ)
             hosts += listed_hosts(plan)
             reads.append(f"{plan.path}: talks to {host_text(plan)}")
             reads += [f"{plan.path}: reads {one}" for one in variable_lines(plan, os.environ)]
         problems += found
-        warnings += plan.warnings if plan is not None else ()
+        warnings += odd
         good += plan is not None
     if output == "json":
         show_json({"hosts": hosts, "problems": [problem.plain() for problem in problems], "valid": good,

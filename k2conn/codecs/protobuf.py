@@ -110,12 +110,13 @@ class _WireCount:
 
     def beyond(self, data: bytes, most: int) -> bool:
         """Whether it has more. What is no message is for the library to refuse: it is counted up to there."""
-        at, ends, parts, groups = 0, [len(data)], [self._of(self._root)], 0
+        at, ends, parts, groups = 0, [len(data)], [self._of(self._root)], [False]
         try:
             while most >= 0:
                 while at >= ends[-1]:
                     ends.pop()
                     parts.pop()
+                    groups.pop()
                     if not ends:
                         return False
                 most -= 1
@@ -123,7 +124,7 @@ class _WireCount:
                 wire = tag & 7
                 if wire == _LENGTH:
                     size, at = _varint(data, at)
-                    part = None if groups else parts[-1].get(tag >> 3)
+                    part = parts[-1].get(tag >> 3)
                     if at + size > ends[-1]:
                         return False
                     if isinstance(part, int):
@@ -131,14 +132,22 @@ class _WireCount:
                     elif part is not None:
                         ends.append(at + size)
                         parts.append(self._of(part))
+                        groups.append(False)
                         continue
                     at += size
                 elif wire == _VARINT:
                     _, at = _varint(data, at)
                 elif wire in _FIXED:
                     at += _FIXED[wire]
-                elif wire in _GROUPS:
-                    groups += _GROUPS[wire]
+                elif wire == _GROUP:  # as a message within, but that a tag ends it, and not its length
+                    part = parts[-1].get(tag >> 3)
+                    ends.append(ends[-1])
+                    parts.append({} if part is None or isinstance(part, int) else self._of(part))
+                    groups.append(True)
+                elif wire == _GROUP_END and groups[-1]:
+                    ends.pop()
+                    parts.pop()
+                    groups.pop()
                 else:
                     return False
         except IndexError:
@@ -157,7 +166,7 @@ class _WireCount:
 
 _VARINT, _LENGTH = 0, 2
 _FIXED = {1: 8, 5: 4}
-_GROUPS = {3: 1, 4: -1}
+_GROUP, _GROUP_END = 3, 4
 _WIDTHS = {1: 8, 2: 4, 6: 8, 7: 4, 15: 4, 16: 8}
 """Bytes of packed numbers, by the field's type (double, float, fixed ones); all others are varints."""
 _LONG = (9, 12)

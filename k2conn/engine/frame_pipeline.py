@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
+from k2conn import exactjson
 from k2conn.codecs.decoding import UNREADABLE, quick
 from k2conn.engine.accounting.dead_letter import Origin
 from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
@@ -22,6 +23,7 @@ from k2conn.engine.conversation.session import Action, Close, EndCause, Malforme
 from k2conn.engine.held_messages import HeldMapping
 from k2conn.engine.mapping.slices import AT_ONCE, Abandoned, Slices, slices
 from k2conn.engine.mapping.stream_mapping import StreamMapping
+from k2conn.engine.plain_frames import PlainFrames
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -41,11 +43,11 @@ class FramePipeline:
         streams = tuple(stream for stream in connector_state.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, session_context)
         self.session.scope.epoch = next(connector_state.epochs)
-        mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        self._own_mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        self._mappings: tuple[StreamMapping | HeldMapping, ...] = self._own_mappings
         held = connector_state.held
-        self._mappings: tuple[StreamMapping | HeldMapping, ...] = (
-            mappings if held is None or not held.waiting else tuple(map(held.standing_in, mappings))
-        )
+        if held is not None and held.waiting:
+            self._mappings = held.stand_in(self._own_mappings, self._released)
         self._ledger = connector_state.ledger
         self._scope = self.session.scope
         self._each = connection.each
@@ -54,6 +56,7 @@ class FramePipeline:
         if self._learns and self._split is None:
             self._split = _whole
         self._decode = quick(self.session.decode)
+        self._plain: PlainFrames | None = None
         self._replica = replica
         self._stale = [(at, stream.name, stream.stale_after) for at, stream in enumerate(streams) if stream.stale_after]
         self._heard_at: dict[int, float] | None = {} if self._stale else None
@@ -93,8 +96,17 @@ class FramePipeline:
             self._replica.now_us = wall
             self._set_replica(self._replica)
         bug: Exception | None = None
-        for frame in frames:
+        plain = self._plain_frames() if type(frames) is list else None
+        at = 0
+        while at < len(frames):
+            frame, begun, done = frames[at], 0, 0
             try:
+                if plain is not None:
+                    at, begun, done = plain.take(frames, at, scope, envelopes)
+                    if at == len(frames):
+                        break
+                    frame = frames[at]
+                at += 1
                 refused: RecordError | None = None
                 try:
                     message = decode(frame) if len(frame) < SHORT else session.decode(frame)
@@ -115,17 +127,19 @@ class FramePipeline:
                     elif type(found) is list:
                         several = found
                 if several is not None:
-                    rest = self._handle_messages(several, frame, wall, envelopes, actions)
+                    rest = self._handle_messages(several[begun:], frame, wall, envelopes, actions, done)
                 else:
                     rule = route(message, scope)
                     if rule[0] == routing.STREAM and heard_at is None and not subscriptions.quiet:
-                        rest = mappings[rule[1]].take(message, frame, scope, envelopes)
+                        rest = mappings[rule[1]].take(message, frame, scope, envelopes, done)
                     else:
-                        rest = self._handle_message(message, rule, frame, wall, envelopes, actions)
+                        rest = self._handle_message(message, rule, frame, wall, envelopes, actions, done)
                 if rest is not None:
                     yield from self._turns(rest)
             except Exception as caught:  # nothing of the other frames is lost for it, and the frame is kept
                 bug = bug or caught
+                if plain is not None and plain.frame >= at:
+                    at, frame = plain.frame + 1, frames[plain.frame]
                 detail = f"k2conn met a bug: {type(caught).__name__}"
                 self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall, envelopes)
             if scope.letters is not None:
@@ -136,6 +150,19 @@ class FramePipeline:
         if bug is not None:
             self.rescued = envelopes
             raise bug
+
+    def _released(self) -> None:
+        """What was held is mapped: from now on it goes its usual ways."""
+        self._mappings, self._plain = self._own_mappings, None
+
+    def _plain_frames(self) -> PlainFrames | None:
+        """What maps plain frames in C, as far as that is possible now."""
+        found = self._plain
+        if found is None or not found.up_to_date:
+            holds = self._mappings is not self._own_mappings
+            able = self._decode is exactjson.quick and not self._learns and self._replica is None and not holds
+            found = self._plain = PlainFrames(self.session, self._own_mappings if able else (), self._each)
+        return found if found.possible and self._heard_at is None else None
 
     def _judged(self, frame: str | bytes, error: Exception) -> tuple[Json, RecordError | None]:
         """The message of a frame that could not be read at first, or why there is none. That is only said: an error as
@@ -235,9 +262,10 @@ class FramePipeline:
         return max((heard.get(at, self.session.opened) for at, name, _ in self._stale if name in names), default=0.0)
 
     def _handle_messages(
-        self, messages: Sequence[Json], frame: str | bytes, wall: int, envelopes: list[Envelope], actions: list[Action]
+        self, messages: Sequence[Json], frame: str | bytes, wall: int, envelopes: list[Envelope],
+        actions: list[Action], done: int = 0,
     ) -> Slices | None:
-        """The messages of a frame that has several."""
+        """The messages of a frame that has several; of the first so many items are ``done``."""
         route, scope = self.session.router.route, self._scope
         if len(messages) > AT_ONCE:
             return self._in_slices(messages, frame, wall, envelopes, actions)
@@ -245,9 +273,10 @@ class FramePipeline:
         for at, message in enumerate(messages):
             rule = route(message, scope)
             if plain and rule[0] == routing.STREAM and not self.session.subscriptions.quiet:
-                rest = self._mappings[rule[1]].take(message, frame, scope, envelopes)
+                rest = self._mappings[rule[1]].take(message, frame, scope, envelopes, done)
             else:
-                rest = self._handle_message(message, rule, frame, wall, envelopes, actions)
+                rest = self._handle_message(message, rule, frame, wall, envelopes, actions, done)
+            done = 0
             if rest is not None:
                 return self._with_slices(rest, messages[at + 1 :], frame, wall, envelopes, actions)
         return None
@@ -286,7 +315,7 @@ class FramePipeline:
 
     def _handle_message(
         self, message: Json, route: Route, frame: str | bytes, wall: int, envelopes: list[Envelope],
-        actions: list[Action],
+        actions: list[Action], done: int = 0,
     ) -> Slices | None:
         session = self.session
         if route[0] == routing.STREAM:
@@ -294,8 +323,8 @@ class FramePipeline:
                 self._heard_at[route[1]] = session.last_frame
             mapping = self._mappings[route[1]]
             if session.subscriptions.waiting:
-                return self._first_data(mapping, message, frame, envelopes, actions)
-            return mapping.take(message, frame, self._scope, envelopes)
+                return self._first_data(mapping, message, frame, envelopes, actions, done)
+            return mapping.take(message, frame, self._scope, envelopes, done)
         if route[0] == routing.SEVERAL:
             return self._by_all(message, self._routes(route), frame, wall, envelopes, actions)
         if route[0] == routing.CAPTURE:
@@ -338,14 +367,14 @@ class FramePipeline:
 
     def _first_data(
         self, mapping: StreamMapping | HeldMapping, message: Json, frame: str | bytes, out: list[Envelope],
-        actions: list[Action],
+        actions: list[Action], done: int,
     ) -> Slices | None:
         """Maps a message while some subscriptions have had no data, and tells the session which subscriptions it was
         for.
         """
         heard: set[str] = set()
         self._scope.heard = heard
-        rest = mapping.take(message, frame, self._scope, out)
+        rest = mapping.take(message, frame, self._scope, out, done)
         if rest is not None:
             return self._first_slices(rest, mapping, heard, actions)
         self._heard(mapping, heard, actions)

@@ -9,7 +9,7 @@ Pure: no clock, no connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from k2conn.engine.accounting.frame_letters import finish_letters
@@ -48,10 +48,12 @@ class HeldMessages:
         """Whether nobody should be waited for any more."""
         return self._size > ENOUGH
 
-    def standing_in(self, mapping: StreamMapping) -> HeldMapping:
-        """Takes the messages of a stream in the mapping's place, until they are released."""
-        held = HeldMapping(mapping, self)
-        self._released.append(held.go_on)
+    def stand_in(
+        self, mappings: Sequence[StreamMapping], released: Callable[[], None]
+    ) -> tuple[HeldMapping, ...]:
+        """What takes the messages of streams in the place of their mappings, until ``released`` is called."""
+        held = tuple(HeldMapping(mapping, self) for mapping in mappings)
+        self._released += [*(one.go_on for one in held), released]
         return held
 
     def hold(self, mapping: StreamMapping, message: Any, frame: str | bytes, scope: Scope) -> None:
@@ -91,7 +93,7 @@ class HeldMapping:
     def __init__(self, mapping: StreamMapping, held: HeldMessages) -> None:
         self._mapping = mapping
         self._held = held
-        self.take: Callable[[Any, str | bytes, Scope, list[Envelope]], Slices | None] = self._hold
+        self.take: Callable[[Any, str | bytes, Scope, list[Envelope], int], Slices | None] = self._hold
 
     @property
     def stream(self) -> Stream:
@@ -107,5 +109,5 @@ class HeldMapping:
         """Nothing is held any more."""
         self.take = self._mapping.take
 
-    def _hold(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope]) -> None:
+    def _hold(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope], done: int = 0) -> None:
         self._held.hold(self._mapping, message, frame, scope)

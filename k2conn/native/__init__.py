@@ -1,8 +1,9 @@
 """Extension modules in C, for speed only: Python code gives the same results without them.
 
-``Program``, ``Mapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``, ``well_formed``,
-``picked``, ``table``, ``packed`` and ``crc32c`` are None where there was no C compiler when k2conn was installed, or
-where K2CONN_PURE_PYTHON is set to anything but 0.
+``Program``, ``Mapper``, ``FrameMapper``, ``Carried``, ``Getter``, ``Signature``, ``cut``, ``rows``, ``columns``,
+``well_formed``, ``picked``, ``table``, ``packed``, ``crc32c``, ``measured``, ``moved``, ``counted`` and ``durations``
+are None where there was no C compiler when k2conn was
+installed, or where K2CONN_PURE_PYTHON is set to anything but 0.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ Program: Any = None
 """How the items of a stream become records: see `k2conn.engine.mapping.native_mapper`."""
 Mapper: Any = None
 """A record's way from item to bytes, of one symbol of a program."""
+FrameMapper: Any = None
+"""From the text of a connection's frames to records: see `k2conn.engine.plain_frames`."""
 Carried: Any = None
 """The fields of a stream that keep their last value: see `k2conn.engine.mapping.carried_fields`."""
 most_digits = 0
@@ -39,6 +42,13 @@ table: Any = None
 packed: Any = None
 """Envelopes as the records of a Kafka batch, and ``crc32c``, its checksum: see `k2conn.sinks.kafka.record_batches`."""
 crc32c: Any = None
+measured: Any = None
+"""Envelopes by the list: their topic and bytes; into the queues of their keys (``moved``); by account (``counted``); by
+how long they took (``durations``).
+"""
+moved: Any = None
+counted: Any = None
+durations: Any = None
 
 if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
     try:
@@ -48,9 +58,11 @@ if os.environ.get("K2CONN_PURE_PYTHON", "0") in ("", "0"):
         pass
     else:
         Program, Mapper, most_digits, cut = mapper.Program, mapper.Mapper, mapper.MOST_DIGITS, frames.cut
-        Carried = mapper.Carried
+        Carried, FrameMapper = mapper.Carried, mapper.FrameMapper
         Getter, Signature = getters.Getter, getters.Signature
         most_steps, most_paths, most_leaves = getters.STEPS, getters.PATHS, getters.LEAVES
         rows, columns, well_formed, picked = copy_rows.rows, as_columns, bodies.well_formed, picking.picked
         table = cells.table
         packed, crc32c = record_batch.packed, record_batch.crc32c
+        measured, moved, counted = record_batch.measured, record_batch.moved, record_batch.counted
+        durations = record_batch.durations

@@ -21,6 +21,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
     Place place;
+    PyObject *described; /* owned: what it was made of */
 } Getter;
 
 static PyTypeObject *getter_type;
@@ -59,6 +60,7 @@ static PyObject *getter_new(PyTypeObject *type, PyObject *arguments, PyObject *k
     if (self == NULL)
         return NULL;
     self->call = getter_call;
+    self->described = Py_NewRef(place);
     if (read_place(place, &self->place) == 0)
         return (PyObject *)self;
     Py_DECREF(self);
@@ -69,12 +71,14 @@ static void getter_end(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     forget_place(&((Getter *)object)->place);
+    Py_CLEAR(((Getter *)object)->described);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
 static PyMemberDef getter_members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Getter, call), READONLY, NULL},
+    {"place", T_OBJECT_EX, offsetof(Getter, described), READONLY, "the paths, as they were given"},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -5,6 +5,7 @@ PATHS: int
 LEAVES: int
 
 class Getter:
+    place: tuple[Any, ...]
     def __init__(self, place: tuple[Any, ...]) -> None: ...
     def __call__(self, value: Any, scope: Any, /) -> Any: ...
 

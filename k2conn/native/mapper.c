@@ -18,6 +18,8 @@
    the stack and in what the arguments hold), so `make` may be entered again, from another thread, too. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <stddef.h>
+#include <structmember.h>
 
 #include "content.h"
 #include "sha1.h"
@@ -302,20 +304,40 @@ static PyObject *bytes_of(const Buffer *head, const Buffer *body)
     return found;
 }
 
-static PyObject *made(const Mapper *self, PyObject *record, const Value *values, const char *message_id,
-                      const char *content, PyObject *scope)
+/* A record that is made: its bytes, and what is known it by. */
+typedef struct {
+    PyObject *bytes; /* owned */
+    char message_id[36], content[CONTENT_BYTES];
+} Made;
+
+/* A record on its way to the sink; NULL with an exception set. */
+static PyObject *envelope_of(const Mapper *self, const Made *made, int64_t time, PyObject *moment)
 {
-    const Program *program = self->program;
+    PyObject *sent[7] = {Py_NewRef(self->topic), Py_NewRef(self->symbol), Py_XNewRef(made->bytes),
+                         Py_NewRef(self->program->schema), PyLong_FromLongLong(time / 1000), Py_NewRef(self->account),
+                         Py_XNewRef(moment)};
+    PyObject *found = tuple_of((PyTypeObject *)self->program->envelope, sent, 7);
+    if (found != NULL)
+        PyObject_GC_UnTrack(found); /* there are very many, and nothing that it has leads back to it */
+    return found;
+}
+
+/* A record's price, or None; a new reference. NULL with an exception set. */
+static PyObject *price_of(const Program *program, const Value *values)
+{
     const Value *price = program->price_at < 0 ? NULL : values + program->price_at;
-    int64_t time = (int64_t)values[program->time_at].number;
-    PyObject *sent[7] = {Py_NewRef(self->topic), Py_NewRef(self->symbol),
-                         record, Py_NewRef(program->schema),
-                         PyLong_FromLongLong(time / 1000), Py_NewRef(self->account),
-                         PyObject_GetAttr(scope, received_at)};
-    PyObject *parts[5] = {PyUnicode_DecodeASCII(message_id, 36, NULL), PyLong_FromLongLong(time),
-                          price == NULL || price->object != NULL ? Py_NewRef(Py_None) : int_of(price->number),
-                          tuple_of((PyTypeObject *)program->envelope, sent, 7),
-                          PyBytes_FromStringAndSize(content, CONTENT_BYTES)};
+    return price == NULL || price->object != NULL ? Py_NewRef(Py_None) : int_of(price->number);
+}
+
+/* All that the caller of `make` is told of a record; NULL with an exception set. */
+static PyObject *told(const Mapper *self, const Made *made, const Value *values, PyObject *scope)
+{
+    int64_t time = (int64_t)values[self->program->time_at].number;
+    PyObject *moment = PyObject_GetAttr(scope, received_at);
+    PyObject *parts[5] = {PyUnicode_DecodeASCII(made->message_id, 36, NULL), PyLong_FromLongLong(time),
+                          price_of(self->program, values), envelope_of(self, made, time, moment),
+                          PyBytes_FromStringAndSize(made->content, CONTENT_BYTES)};
+    Py_XDECREF(moment);
     return tuple_of(&PyTuple_Type, parts, 5);
 }
 
@@ -348,18 +370,17 @@ static void forget_failed(PyObject *scope)
 
 /* The record whose values are these and whose body is behind its ids, of which `own` may be the venue's. 1 made, 0 not plain,
    -1 with an exception set. */
-static int finish(const Mapper *self, Given *given, const Buffer *body, const Value *values, PyObject *noted, PyObject **found)
+static int finish(const Mapper *self, Given *given, const Buffer *body, const Value *values, PyObject *noted, Made *found)
 {
     const Program *program = self->program;
     Buffer own, name, head;
-    char message_id[36], content[CONTENT_BYTES];
     buffer_open(&own);
     buffer_open(&name);
     buffer_open(&head);
     int timed = program->timed, has_own = program->identity.read != NULL;
     if (timed && noted != NULL)
         timed = PyDict_Contains(noted, program->time_source) ? 0 : 1;
-    int done = PyErr_Occurred() ? -1 : content_of(program, values, timed, content);
+    int done = PyErr_Occurred() ? -1 : content_of(program, values, timed, found->content);
     if (done == 1 && has_own)
         done = put_own_id(&own, program, given);
     if (done == 1)
@@ -369,13 +390,13 @@ static int finish(const Mapper *self, Given *given, const Buffer *body, const Va
         done = -1;
     if (done == 1 && program->scoped != NULL)
         done = scope_id(&name, program, values);
-    if (done == 1 && put_ids(&head, self, &own, &name, message_id) < 0)
+    if (done == 1 && put_ids(&head, self, &own, &name, found->message_id) < 0)
         done = -1;
     if (done == 1 && noted != NULL && forget_notes(given->scope) < 0)
         done = -1;
     if (done == 1) {
-        *found = made(self, bytes_of(&head, body), values, message_id, content, given->scope);
-        done = *found == NULL ? -1 : 1;
+        found->bytes = bytes_of(&head, body);
+        done = found->bytes == NULL ? -1 : 1;
     }
     buffer_close(&own);
     buffer_close(&name);
@@ -395,11 +416,15 @@ static PyObject *mapper_make(PyObject *object, PyObject *const *arguments, Py_ss
                    .odd = self->program->odd};
     Buffer body;
     Value values[MOST];
+    Made made = {0};
     int taken = 0;
     buffer_open(&body);
     int done = put_body(&body, self, &given, values, &taken, &noted);
     if (done == 1)
-        done = finish(self, &given, &body, values, noted, &found);
+        done = finish(self, &given, &body, values, noted, &made);
+    if (done == 1 && (found = told(self, &made, values, scope)) == NULL)
+        done = -1;
+    Py_XDECREF(made.bytes);
     if (done < 0 && PyErr_ExceptionMatches(self->program->unusual)) {
         PyErr_Clear();
         done = 0;
@@ -537,6 +562,37 @@ static int read_parts(Program *self, PyObject *sources, PyObject *entries, PyObj
     return 0;
 }
 
+/* Whether items can be mapped that are text, and by which keys. 0, or -1 with an exception set. */
+static int read_keys(Program *self)
+{
+    PyObject *listed = PySequence_List(self->mapped);
+    if (listed == NULL)
+        return -1;
+    self->of_text = self->identity.read == NULL || is_of_text(&self->identity.place);
+    for (int at = 0; at < self->source_count; at++)
+        self->of_text &= self->sources[at].how == RECEIVED || is_of_text(&self->sources[at].place);
+    for (int at = 0; at < self->entry_count; at++)
+        self->of_text &= self->entries[at].read == NULL || is_of_text(&self->entries[at].place);
+    if (PyList_GET_SIZE(listed) > KEY_SLOTS / 2)
+        self->of_text = 0;
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(listed) && self->of_text; at++) {
+        Key key;
+        PyObject *name = PyList_GET_ITEM(listed, at);
+        key.text = PyUnicode_CheckExact(name) ? PyUnicode_AsUTF8AndSize(name, &key.size) : NULL;
+        if (key.text == NULL) { /* no member has such a key, but it is not worth the care */
+            PyErr_Clear();
+            self->of_text = 0;
+            break;
+        }
+        int slot = key_hash(key.text, key.size);
+        while (self->keys[slot].text != NULL)
+            slot = (slot + 1) % KEY_SLOTS;
+        self->keys[slot] = key;
+    }
+    Py_DECREF(listed);
+    return 0;
+}
+
 static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
     static char *names[] = {"identity", "row", "before", "nullable", "sources", "entries", "keeps", "mapped", "time_at",
@@ -576,15 +632,21 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
         || (self->number_count = read_places(numbers, self->numbers, self->source_count)) < 0
         || (self->word_count = read_places(words, self->words, self->source_count)) < 0
         || (self->empty_count = read_places(empty, self->empty, self->source_count)) < 0
-        || (self->scope_count = read_places(scope, self->scope, self->source_count)) < 0) {
+        || (self->scope_count = read_places(scope, self->scope, self->source_count)) < 0 || read_keys(self) < 0) {
         Py_DECREF(self);
         return NULL;
     }
     return (PyObject *)self;
 }
 
+static PyMemberDef program_members[] = {
+    {"of_text", T_BOOL, offsetof(Program, of_text), READONLY, "whether items can be mapped that are text"},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static PyType_Slot program_slots[] = {
     {Py_tp_doc, "How the items of one stream become records."},
+    {Py_tp_members, program_members},
     {Py_tp_new, program_new},
     {Py_tp_traverse, program_visit},
     {Py_tp_clear, program_clear},
@@ -718,6 +780,8 @@ static PyType_Spec mapper_spec = {
     .slots = mapper_slots,
 };
 
+#include "frame_mapper.h"
+
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, .m_name = "k2conn.native.mapper", .m_doc = "Maps items to records in C.", .m_size = -1,
 };
@@ -742,6 +806,8 @@ PyMODINIT_FUNC PyInit_mapper(void)
     unknown_sides = PyUnicode_InternFromString("unknown_sides");
     rounded = PyUnicode_InternFromString("rounded");
     zero = PyLong_FromLong(0);
+    if (name_attributes() < 0)
+        return NULL;
     PyObject *decimal = PyImport_ImportModule("decimal");
     decimal_type = decimal != NULL ? PyObject_GetAttrString(decimal, "Decimal") : NULL;
     Py_XDECREF(decimal);
@@ -751,7 +817,7 @@ PyMODINIT_FUNC PyInit_mapper(void)
     PyObject *found = PyModule_Create(&module);
     if (found == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0
         || add_type(found, "Carried", &carried_spec) < 0 || add_type(found, "Program", &program_spec) < 0
-        || add_type(found, "Mapper", &mapper_spec) < 0) {
+        || add_type(found, "Mapper", &mapper_spec) < 0 || add_type(found, "FrameMapper", &frame_mapper_spec) < 0) {
         Py_XDECREF(found);
         return NULL;
     }

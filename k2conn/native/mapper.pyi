@@ -3,6 +3,7 @@ from typing import Any
 MOST_DIGITS: int
 
 class Program:
+    of_text: bool
     def __init__(self, **described: Any) -> None: ...
 
 class Mapper:
@@ -12,3 +13,8 @@ class Mapper:
 class Carried:
     def __init__(self, sources: tuple[Any, ...]) -> None: ...
     def move(self, values: list[Any], item: Any, scope: Any, /) -> int: ...
+
+class FrameMapper:
+    frame: int
+    def __init__(self, **described: Any) -> None: ...
+    def take(self, frames: list[str | bytes], at: int, scope: Any, envelopes: list[Any], /) -> tuple[int, int, int]: ...

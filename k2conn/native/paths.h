@@ -36,6 +36,10 @@ typedef struct {
     PyObject *odd;           /* the exceptions of a quick converter for which its reader is asked */
     int asked;               /* whether a Python reader was called, which may have left notes in the scope */
     PyObject *roots[ROOTS];  /* owned; NULL until a path begins there */
+    const struct JsonText *json; /* where item and message are text that nobody has read yet (json_paths.h); or NULL */
+    int node, top;           /* ... these nodes of it */
+    int64_t moment;          /* ... and when it was received */
+    PyObject *decode;        /* ... and what reads a list or an object of it */
 } Given;
 
 static PyObject *root_names[ROOTS]; /* attributes of the scope */

@@ -6,6 +6,10 @@
    would be larger than it may be, but takes one in any case. What is not of the kind that it must be raises TypeError;
    a schema that is not known, KeyError. Nothing is kept from one call to the next.
 
+   `measured`, `moved`, `counted` and `durations` are what else is done with every envelope of a read or a batch: adding up,
+   sorting by key, the books of what is durable. Each goes once over a list, and does nothing that the Python beside it does
+   not.
+
    `crc32c` is the checksum of a batch, by the processor's own instruction where there is one. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -14,7 +18,7 @@
 
 #include "growing.h"
 
-enum { KEY = 1, VALUE, SCHEMA, STAMP, LEAST };
+enum { TOPIC, KEY, VALUE, SCHEMA, STAMP, ACCOUNT, RECEIVED, WHOLE, LEAST = ACCOUNT };
 enum { NUMBER = 10, BATCH_HEAD = 61 }; /* bytes: at most of a number, of what goes before a batch's records */
 
 static char *put_number(char *out, int64_t value)
@@ -134,6 +138,196 @@ static PyObject *packed(PyObject *module, PyObject *arguments)
     return made;
 }
 
+/* ---- envelopes by the list */
+
+/* One envelope of a list, borrowed; NULL with an exception set. */
+static PyObject *envelope_at(PyObject *envelopes, Py_ssize_t at)
+{
+    PyObject *envelope = PyList_GET_ITEM(envelopes, at);
+    if (PyTuple_Check(envelope) && PyTuple_GET_SIZE(envelope) == WHOLE && PyBytes_CheckExact(PyTuple_GET_ITEM(envelope, VALUE)))
+        return envelope;
+    PyErr_SetString(PyExc_TypeError, "an envelope is a tuple of seven, its value bytes");
+    return NULL;
+}
+
+static int is_list(PyObject *given)
+{
+    if (PyList_CheckExact(given))
+        return 1;
+    PyErr_SetString(PyExc_TypeError, "envelopes are a list");
+    return 0;
+}
+
+static PyObject *measured(PyObject *module, PyObject *envelopes)
+{
+    (void)module;
+    PyObject *topic = NULL, *envelope;
+    Py_ssize_t bytes = 0;
+    if (!is_list(envelopes))
+        return NULL;
+    for (Py_ssize_t at = 0; at < PyList_GET_SIZE(envelopes); at++) {
+        if ((envelope = envelope_at(envelopes, at)) == NULL)
+            return NULL;
+        bytes += PyBytes_GET_SIZE(PyTuple_GET_ITEM(envelope, VALUE));
+        topic = !at || topic == PyTuple_GET_ITEM(envelope, TOPIC) ? PyTuple_GET_ITEM(envelope, TOPIC) : Py_None;
+    }
+    return Py_BuildValue("On", topic != NULL ? topic : Py_None, bytes);
+}
+
+static PyObject *moved(PyObject *module, PyObject *arguments)
+{
+    PyObject *envelopes, *heads, *queues, *envelope, *schema = NULL, *key = NULL, *queue = NULL;
+    Py_ssize_t at, largest;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "O!nO!O!n", &PyList_Type, &envelopes, &at, &PyDict_Type, &heads, &PyDict_Type, &queues,
+                          &largest))
+        return NULL;
+    for (; at >= 0 && at < PyList_GET_SIZE(envelopes); at++) {
+        if ((envelope = envelope_at(envelopes, at)) == NULL)
+            return NULL;
+        if (PyTuple_GET_ITEM(envelope, SCHEMA) != schema) {
+            schema = PyTuple_GET_ITEM(envelope, SCHEMA);
+            if (PyDict_GetItemWithError(heads, schema) == NULL)
+                break;
+        }
+        if (PyTuple_GET_ITEM(envelope, KEY) != key || queue == NULL) {
+            key = PyTuple_GET_ITEM(envelope, KEY);
+            queue = PyDict_GetItemWithError(queues, key);
+            if (queue == NULL || !PyList_CheckExact(queue))
+                break;
+        }
+        if (PyBytes_GET_SIZE(PyTuple_GET_ITEM(envelope, VALUE)) > largest)
+            break;
+        if (PyList_Append(queue, envelope) < 0)
+            return NULL;
+    }
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(at);
+}
+
+/* One more of what has such a schema and account. 0, or -1 with an exception set. */
+static int count_one(PyObject *counts, PyObject *pair, Py_ssize_t more)
+{
+    PyObject *before = PyDict_GetItemWithError(counts, pair);
+    if (before == NULL && PyErr_Occurred())
+        return -1;
+    PyObject *now = PyLong_FromSsize_t((before != NULL ? PyLong_AsSsize_t(before) : 0) + more);
+    int done = now != NULL ? PyDict_SetItem(counts, pair, now) : -1;
+    Py_XDECREF(now);
+    return done;
+}
+
+enum { PAIRS = 64 }; /* that are counted beside each other; more of them go into the dict one by one */
+
+static PyObject *counted(PyObject *module, PyObject *envelopes)
+{
+    struct {
+        PyObject *schema, *account;
+        Py_ssize_t count;
+    } pairs[PAIRS];
+    int known = 0, done = 0;
+    (void)module;
+    PyObject *counts = is_list(envelopes) ? PyDict_New() : NULL, *envelope;
+    for (Py_ssize_t at = 0; counts != NULL && done == 0 && at < PyList_GET_SIZE(envelopes); at++) {
+        if ((envelope = envelope_at(envelopes, at)) == NULL) {
+            done = -1;
+            break;
+        }
+        PyObject *schema = PyTuple_GET_ITEM(envelope, SCHEMA), *account = PyTuple_GET_ITEM(envelope, ACCOUNT);
+        int pair = 0;
+        while (pair < known && (pairs[pair].schema != schema || pairs[pair].account != account))
+            pair++;
+        if (pair == known && known < PAIRS) {
+            pairs[known].schema = schema;
+            pairs[known].account = account;
+            pairs[known++].count = 0;
+        }
+        if (pair < PAIRS) {
+            pairs[pair].count++;
+        } else {
+            PyObject *key = PyTuple_Pack(2, schema, account);
+            done = key != NULL ? count_one(counts, key, 1) : -1;
+            Py_XDECREF(key);
+        }
+    }
+    for (int pair = 0; counts != NULL && done == 0 && pair < known; pair++) {
+        PyObject *key = PyTuple_Pack(2, pairs[pair].schema, pairs[pair].account);
+        done = key != NULL ? count_one(counts, key, pairs[pair].count) : -1;
+        Py_XDECREF(key);
+    }
+    if (done < 0)
+        Py_CLEAR(counts);
+    return counts;
+}
+
+enum { BOUNDS = 32 };
+
+typedef struct {
+    Py_ssize_t counts[BOUNDS + 1];
+    int64_t sum;
+} Histogram;
+
+static void observe(Histogram *to, const int64_t *bounds, int count, int64_t duration)
+{
+    int step = 0;
+    while (step < count && bounds[step] < duration)
+        step++;
+    to->counts[step]++;
+    to->sum += duration > 0 ? duration : 0;
+}
+
+static PyObject *told(const Histogram *histogram, int count)
+{
+    PyObject *counts = PyList_New(count + 1);
+    for (int step = 0; counts != NULL && step <= count; step++) {
+        PyObject *one = PyLong_FromSsize_t(histogram->counts[step]);
+        if (one == NULL)
+            Py_CLEAR(counts);
+        else
+            PyList_SET_ITEM(counts, step, one);
+    }
+    PyObject *found = counts != NULL ? Py_BuildValue("OL", counts, (long long)histogram->sum) : NULL;
+    Py_XDECREF(counts);
+    return found;
+}
+
+static PyObject *durations(PyObject *module, PyObject *arguments)
+{
+    PyObject *envelopes, *given, *envelope;
+    long long now;
+    int64_t bounds[BOUNDS];
+    Histogram receipt = {{0}, 0}, exchange = {{0}, 0};
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "O!LO!", &PyList_Type, &envelopes, &now, &PyTuple_Type, &given))
+        return NULL;
+    int count = (int)PyTuple_GET_SIZE(given);
+    if (PyTuple_GET_SIZE(given) > BOUNDS) {
+        PyErr_SetString(PyExc_ValueError, "too many bounds");
+        return NULL;
+    }
+    for (int at = 0; at < count; at++)
+        bounds[at] = PyLong_AsLongLong(PyTuple_GET_ITEM(given, at));
+    for (Py_ssize_t at = 0; !PyErr_Occurred() && at < PyList_GET_SIZE(envelopes); at++) {
+        if ((envelope = envelope_at(envelopes, at)) == NULL)
+            return NULL;
+        int beyond = 0, beyond_too = 0;
+        long long received = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(envelope, RECEIVED), &beyond);
+        long long stamp = PyLong_AsLongLongAndOverflow(PyTuple_GET_ITEM(envelope, STAMP), &beyond_too);
+        if (beyond || beyond_too || stamp > INT64_MAX / 4000 || stamp < INT64_MIN / 4000) { /* no time at all */
+            PyErr_SetString(PyExc_OverflowError, "a time has 64 bits");
+            return NULL;
+        }
+        if (received) {
+            observe(&receipt, bounds, count, now - received);
+            observe(&exchange, bounds, count, now - stamp * 1000);
+        }
+    }
+    PyObject *first = PyErr_Occurred() ? NULL : told(&receipt, count), *second = first != NULL ? told(&exchange, count) : NULL;
+    PyObject *found = second != NULL ? PyTuple_Pack(2, first, second) : NULL;
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return found;
+}
+
 /* ---- the checksum (Castagnoli's polynomial) */
 
 static uint32_t table[256];
@@ -195,6 +389,14 @@ static PyObject *crc32c_by_table(PyObject *module, PyObject *given)
 static PyMethodDef methods[] = {
     {"packed", packed, METH_VARARGS,
      "packed(envelopes, heads, most, latest): (records, how many, the first one's time, the latest of all)."},
+    {"measured", measured, METH_O, "measured(envelopes): the topic of all of them, or None, and the bytes of their values."},
+    {"moved", moved, METH_VARARGS,
+     "moved(envelopes, from, heads, lists by key, largest): appends each to its key's list, up to the first whose schema or"
+     " key is not known, or whose value is larger; returns where that is."},
+    {"counted", counted, METH_O, "counted(envelopes): how many there are, by schema and account."},
+    {"durations", durations, METH_VARARGS,
+     "durations(envelopes, now, bounds): the histograms, by step, and the sums of how long they took since receipt, and since"
+     " the exchange's time; of those whose receipt is known."},
     {"crc32c", crc32c, METH_O, "crc32c(bytes): their checksum."},
     {"crc32c_by_table", crc32c_by_table, METH_O, "The same, as a processor without an instruction for it does it."},
     {NULL, NULL, 0, NULL},

@@ -46,6 +46,21 @@ typedef struct {
 
 enum { OWN_ID = -1, NO_VALUE = -2 };
 
+#define KEY_SLOTS 256 /* more than there are mapped keys; with half as many, items are not mapped as text */
+
+typedef struct {
+    const char *text; /* of a text that `Program.mapped` has; NULL where the slot is free */
+    Py_ssize_t size;
+} Key;
+
+static inline int key_hash(const char *key, Py_ssize_t size)
+{
+    unsigned hash = (unsigned)size * 131u;
+    if (size)
+        hash += (unsigned char)key[0] * 31u + (unsigned char)key[size - 1] * 7u + (unsigned char)key[size / 2];
+    return (int)(hash % KEY_SLOTS);
+}
+
 typedef struct {
     PyObject_HEAD
     PyObject *before;       /* bytes: of the own id */
@@ -65,6 +80,8 @@ typedef struct {
     int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
     int empty[CONTENT_FIELDS], scope[CONTENT_FIELDS];   /* ... of those that are not all zero; of what ids are unique within */
     int number_count, word_count, empty_count, scope_count;
+    char of_text;           /* whether items can be mapped that are text: all that is read of them stands at plain paths */
+    Key keys[KEY_SLOTS];    /* the mapped keys, each in the first free slot from its hash on */
 } Program;
 
 typedef struct {
@@ -216,6 +233,56 @@ static int put_named(Buffer *out, const Program *program, PyObject *key, PyObjec
     return name == NULL || put_long(out, size) < 0 ? -1 : put_entry(out, program, name, size, value);
 }
 
+/* The same of an item that is text that nobody has read. 0, or -1 with an exception set. */
+static int put_entry_of_text(Buffer *out, const Program *program, const char *head, Py_ssize_t head_size, const Given *given,
+                             int at)
+{
+    const JsonNode *node = given->json->nodes + at;
+    if (node->kind < JSON_LIST) /* as it stands there, but that is what a value is spelled like */
+        return put_bytes(out, head, head_size) < 0 ? -1 : put_text(out, given->json->text + node->start, node->size);
+    PyObject *value = object_of(given, at);
+    int done = value != NULL ? put_entry(out, program, head, head_size, value) : -1;
+    Py_XDECREF(value);
+    return done;
+}
+
+/* Whether a key of the item's text is mapped. */
+static int is_mapped(const Program *program, const char *key, Py_ssize_t size)
+{
+    for (int at = key_hash(key, size); program->keys[at].text != NULL; at = (at + 1) % KEY_SLOTS)
+        if (program->keys[at].size == size && memcmp(program->keys[at].text, key, (size_t)size) == 0)
+            return 1;
+    return 0;
+}
+
+/* `put_unmapped` of an item that is text. */
+static int put_unmapped_text(Buffer *out, const Mapper *self, const Given *given)
+{
+    const JsonText *json = given->json;
+    int count = 0, end = json->nodes[given->node].next;
+    for (int at = given->node + 1; at < end; at = json->nodes[at].next) {
+        const JsonNode *node = json->nodes + at;
+        const char *key = json->text + node->key;
+        if (is_mapped(self->program, key, node->key_size))
+            continue;
+        for (int other = node->next; json->nodes[given->node].unsure && other < end; other = json->nodes[other].next)
+            if (json_has_key(json, json->nodes + other, key, node->key_size))
+                return -2; /* which of them stands where, the general mapper knows */
+        if (node->kind == JSON_NULL)
+            continue;
+        PyObject *name = PyUnicode_DecodeUTF8(key, node->key_size, NULL);
+        int known = name != NULL ? PySet_Contains(self->names, name) : -1;
+        Py_XDECREF(name);
+        if (known)
+            return known < 0 ? -1 : -2;
+        if (put_long(out, node->key_size) < 0
+            || put_entry_of_text(out, self->program, key, node->key_size, given, at) < 0)
+            return -1;
+        count++;
+    }
+    return count;
+}
+
 /* The members of the item that are not mapped. How many, -2 where one has an entry's name, -1 with an exception set. */
 static int put_unmapped(Buffer *out, const Mapper *self, PyObject *item)
 {
@@ -265,6 +332,11 @@ static int put_mapped(Buffer *out, const Program *program, const Entry *entry, G
     PyObject *value;
     if (entry->read == NULL)
         return put_bytes(out, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head)) < 0 ? -1 : 1;
+    if (given->json != NULL) {
+        int node = node_at(&entry->place, given), there = node != NOWHERE && given->json->nodes[node].kind != JSON_NULL;
+        return there && put_entry_of_text(out, program, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head), given,
+                                          node) < 0 ? -1 : there;
+    }
     if (entry->place.count)
         value = Py_XNewRef(at_place(&entry->place, given));
     else if (entry->name != NULL)
@@ -296,7 +368,9 @@ static int put_vendor(Buffer *out, const Mapper *self, Given *given, PyObject *n
         int more = 0;
         if (!extras && (at == program->entry_count || !entry->member)) {
             extras = 1; /* between the entries that are members of the item and all others */
-            more = program->keeps && PyDict_CheckExact(given->item) ? put_unmapped(out, self, given->item) : 0;
+            more = !program->keeps ? 0
+                   : given->json != NULL ? given->json->nodes[given->node].kind == JSON_DICT ? put_unmapped_text(out, self, given) : 0
+                   : PyDict_CheckExact(given->item) ? put_unmapped(out, self, given->item) : 0;
             if (more < 0)
                 return more == -1 ? -1 : 0;
             count += more;

@@ -22,6 +22,7 @@
 
 #include "buffer.h"
 #include "numbers.h"
+#include "json_paths.h"
 #include "paths.h"
 
 enum {
@@ -66,7 +67,7 @@ typedef struct {
     PyObject *object; /* owned; NULL where `number` is the value */
 } Value;
 
-static PyObject *decimal_type, *notes, *rounded; /* the latter two are attributes of the scope */
+static PyObject *notes, *rounded; /* the latter two are attributes of the scope */
 
 /* Takes over what Python made: NULL is an exception. 0, or -1 with an exception set. */
 static int take_made(PyObject *made, Value *found)
@@ -340,11 +341,53 @@ static int find_value(const Source *source, Given *given, PyObject **value)
     return *value == NULL && PyErr_Occurred() ? -1 : 0;
 }
 
-/* The value of one source. 0, or -1 with an exception set. */
+/* A number as it stands in a text. 1 read, 0 where it has no everyday form. */
+static int number_in_text(const Source *source, const JsonText *json, const JsonNode *node, wide_int *found)
+{
+    if (source->how == WHOLE) {
+        int64_t number = node->kind == JSON_INT ? json_int(json, node) : -1;
+        *found = number * source->factor;
+        return node->kind == JSON_INT && number >= source->fewest && number <= source->most;
+    }
+    if (source->how != DECIMAL && source->how != MAGNITUDE && source->how != SIGNED && source->how != CUT)
+        return 0;
+    if (node->kind == JSON_INT)
+        return scaled_int(source, json_int(json, node), found);
+    int digits = node->kind == JSON_FRACTION || (node->kind == JSON_STRING && !node->wide);
+    return digits && digits_of(source, json->text + node->start, node->size, found);
+}
+
+/* The value of a source whose item is text that nobody has read: 0, or -1 without an exception where only the full reader
+   knows it, which needs the item; or with one. */
+static int take_of_text(const Source *source, const Given *given, Value *found)
+{
+    if (source->how == RECEIVED) {
+        found->number = given->moment;
+        return 0;
+    }
+    int node = node_at(&source->place, given);
+    if (node != NOWHERE && number_in_text(source, given->json, given->json->nodes + node, &found->number))
+        return 0;
+    PyObject *value = node != NOWHERE ? object_of(given, node) : Py_NewRef(Py_None);
+    int done = value == NULL ? -1 : node != NOWHERE ? take_plain(source, value, found) : 0;
+    PyObject *made = done == 0 && source->call != NULL ? PyObject_CallOneArg(source->call, value) : NULL;
+    Py_XDECREF(value);
+    if (done != 0)
+        return done < 0 ? -1 : 0;
+    if (made != NULL)
+        return take_made(made, found);
+    if (PyErr_Occurred() && PyErr_ExceptionMatches(given->odd))
+        PyErr_Clear();
+    return -1;
+}
+
+/* The value of one source. 0, or -1 with an exception set (or as `take_of_text` has it). */
 static int take(const Source *source, Given *given, Value *found)
 {
     PyObject *value = NULL;
     found->object = NULL;
+    if (given->json != NULL)
+        return take_of_text(source, given, found);
     if (source->how == GIVEN)
         return take_given(source, given, found);
     if (source->how == RECEIVED) {

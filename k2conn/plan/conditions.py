@@ -20,6 +20,8 @@ class ConditionPath(NamedTuple):
     """What its value is compared with, where it is only compared, or asked whether it counts as true; None: any value
     may make a difference.
     """
+    null_at: Getter | None = None
+    """Where a null counts as something that is there: what leads to it."""
 
 
 @dataclass(frozen=True, slots=True)

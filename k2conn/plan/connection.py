@@ -63,6 +63,7 @@ class Connection:
     symbols: Match | None = None
     headers: Template | None = None
     sign: Template | None = None
+    sign_text: str = ""
     codec: FrameEncoding = field(default_factory=FrameEncoding)
     each: Getter | None = None
     """Where one frame holds several messages."""
@@ -84,7 +85,7 @@ class Connection:
     None: none is.
     """
     subprotocol_text: str = ""
-    send_as: Literal["text", "binary"] = "text"
+    send_as: Literal["text", "binary", "codec"] = "text"
     """The kind of WebSocket frames that is sent."""
     stale_after: float | None = 60.0
     """Seconds without any frame after which the connection counts as dead; None: never."""

@@ -25,8 +25,10 @@ from k2conn.runner.event_log import get_logger
 
 SHARE = 0.01
 """The part of the time that goes into looking, in the long run."""
-SAVED = 0.1
+SAVED = 0.025
 """Seconds of it that are saved up while little comes, for a burst."""
+FASTEST = 200_000
+"""Records that can be looked at in a second of it at the very most: what is beyond that is not even kept."""
 AT_ONCE = 500
 """Records that are looked at in one go, before everybody else has a turn."""
 MOST_WAITING = 20_000
@@ -56,6 +58,8 @@ class AnomalyWatch:
         self._count = self._bytes = 0
         """Records that wait."""
         self._credit = SAVED
+        self._most = MOST_WAITING
+        """Records that wait, which there may be time for."""
         self._looked = monotonic()
         self._log = get_logger(connector=plan.name)
         self._failed = False
@@ -79,8 +83,12 @@ class AnomalyWatch:
 
     def take(self, envelopes: Sequence[Envelope]) -> None:
         """Takes in what goes to the sink."""
-        count, size = len(envelopes), sum(map(len, map(_BODY, envelopes)))
-        if self._failed or self._count + count > MOST_WAITING or self._bytes + size > MOST_BYTES:
+        count = len(envelopes)
+        if self._failed or self._count >= self._most:
+            self.passed_over += count
+            return
+        size = sum(map(len, map(_BODY, envelopes)))
+        if self._count + count > MOST_WAITING or self._bytes + size > MOST_BYTES:
             self.passed_over += count
             return
         self._waiting.append(tuple(envelopes))
@@ -95,6 +103,7 @@ class AnomalyWatch:
         began = monotonic()
         self._credit = min(SAVED, self._credit + (began - self._looked) * SHARE)
         self._looked = began
+        self._most = min(MOST_WAITING, AT_ONCE + int(FASTEST * (self._credit + SHARE)))
         records = (envelope for read in waiting for envelope in read)
         left = sum(map(len, waiting))
         while left and self._credit > 0 and not self._failed:

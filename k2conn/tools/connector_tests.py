@@ -17,6 +17,7 @@ from k2conn.codecs import RowPosition
 from k2conn.codecs.decoding import row_reader
 from k2conn.codecs.encoding import encoder
 from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.conversation.request_encoding import request_decoder
 from k2conn.engine.conversation.request_frames import frame_text, shown
 from k2conn.engine.conversation.session import Action, CallAgain, Close, Send, SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
@@ -278,7 +279,8 @@ class _TestConnection:
     def _handle(self, pipeline: FramePipeline, actions: Sequence[Action]) -> None:
         for action in actions:
             if type(action) is Send:
-                self.sent.append((pipeline.session.connection.name, action.frame))
+                connection = pipeline.session.connection
+                self.sent.append((connection.name, request_decoder(connection)(action.frame)))
             elif type(action) is CallAgain:
                 self.calling[pipeline] = 0
             elif type(action) is Close:

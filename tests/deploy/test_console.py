@@ -28,7 +28,7 @@ from tests.servers import browser
 from tests.servers.browser import ChromiumBrowser, Window
 from tests.servers.prerequisites import Missing
 from tests.servers.process import free_port
-from tests.support.console_venues import HOSTILE, WRONG_FIELD, write_specs
+from tests.support.console_venues import HISTORY, HOSTILE, WRONG_FIELD, write_specs
 from tests.support.recordings import environment, mock
 
 pytestmark = pytest.mark.deploy
@@ -94,7 +94,7 @@ def venues(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, lis
         try:
             for _ in range(300):
                 found = dict(re.findall(r"(K2_\w+)=(\S+)", log.read_text()))
-                if len(found) == len(names):
+                if "K2_AWAY_WEBSOCKET_URL" in found:  # the last one
                     break
                 assert process.poll() is None, log.read_text()
                 time.sleep(0.1)
@@ -233,6 +233,34 @@ def test_everything_can_be_reached_by_keys(chromium: ChromiumBrowser, running: i
         page.wait_for_timeout(2500)
         assert page.inner_text("main") == before
         clean(window, running)
+
+
+def test_a_gap_is_seen_while_it_is_fetched_and_filled_or_given_up(
+    chromium: ChromiumBrowser, venues: tuple[Path, list[str], dict[str, str]]
+) -> None:
+    """As somebody sees it who has the page open: on the time line, in the table, in the sums. One symbol's history is
+    there, the other's is not.
+    """
+    folder, _, variables = venues
+    with run(folder, f"{HISTORY}.yaml", **variables) as port, chromium.window() as window:
+        page = window.page
+        page.goto(f"http://127.0.0.1:{port}/#/connector/{HISTORY}")
+        page.wait_for_selector(".timeline .gap-pending", state="attached", timeout=60_000)
+        page.wait_for_selector("td:has-text('being fetched')")
+        page.wait_for_selector(".timeline .gap-done", state="attached", timeout=60_000)
+        page.wait_for_selector(".timeline .gap-failed", state="attached", timeout=60_000)
+        filled = page.locator("tr", has_text="filled").filter(has_text="BTCUSD").first
+        assert filled.locator("td.number").all_inner_texts() == ["0", "3"]  # none are missing any more
+        given_up = page.locator("tr", has_text="given up").filter(has_text="ETHUSD").first
+        assert given_up.locator("td.number").all_inner_texts() == ["3", "0"]
+        assert re.search(r"[1-9]\d* missing, [1-9]\d* filled", page.inner_text("main"))
+        assert re.search(r"\d filled.*\d given up", page.get_attribute(".timeline", "aria-label") or "")
+        page.goto(f"http://127.0.0.1:{port}/#/symbol/{HISTORY}/BTCUSD")
+        page.wait_for_selector("h1:has-text('BTCUSD')")
+        page.wait_for_selector(".timeline .gap-done", state="attached")
+        assert page.locator(".timeline .gap-failed").count() == 0
+        assert window.faults() == []
+        clean(window, port)
 
 
 def test_what_a_venue_says_stays_text(chromium: ChromiumBrowser, running: int) -> None:

@@ -17,6 +17,7 @@ target over files.
 """
 HOSTED = {
     "mapper": ("mapper", "getters"),
+    "plain_frames": ("mapper", "getters"),
     "cells": ("cells",),
     "record_batch": ("record_batch",),
     "record_bodies": ("bodies", "columns", "copy_rows", "picking"),

@@ -276,6 +276,19 @@ def test_test_plays_the_examples_and_shows_what_differs(spec: Path) -> None:
     assert k2conn("validate", spec).returncode == 78
 
 
+def test_what_may_be_the_reason_is_said_beside_an_example_that_does_not_map(spec: Path) -> None:
+    """A warning of the file's own words is often why its examples fail: both are shown."""
+    text = spec.read_text().replace("symbol: s\n      trade_id", "symbol: $key\n      trade_id")
+    spec.write_text(text + EXAMPLE % "1.5")
+    done = k2conn("validate", spec)
+    assert done.returncode == 78
+    assert "error[example]: example 'one trade': dead letters: expected 0, found 1: missing-field" in done.stdout
+    assert "`each: data` gives a list, so $key is nothing" in done.stdout
+    said = json.loads(k2conn("validate", spec, "--format", "json").stdout)
+    assert said["problems"]
+    assert any("$key is nothing" in one for one in said["warnings"])
+
+
 def test_list_names_the_shipped_connectors() -> None:
     assert "kraken" in k2conn("list").stdout
     rows = json.loads(k2conn("list", "--format", "json").stdout)

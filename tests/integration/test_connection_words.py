@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 from tests.integration.test_byte_mocks import DIALOGUE, ROW, STREAM, k2conn
@@ -193,3 +194,82 @@ def test_what_a_venue_says_by_itself_is_waited_for_in_its_place(tmp_path: Path) 
     assert found is not None, venue.said
     assert int(found[1]) >= 1
     assert int(found[2]) == 0
+
+
+BY_CODEC = HEAD + """
+connection:
+  url: %s
+  send_as: codec
+  framing: {length: 2, byte_order: big}
+  codec:
+    binary: layout
+    layout:
+      byte_order: big
+      frame: {type: text 1, body: body}
+      body: {by: type, of: {L: login, A: accepted, S: sub, R: beat, T: trades}}
+      login: {user: text 6 spaces, password: text 10 spaces}
+      accepted: {session: text 4}
+      sub: {many: u16, names: {count: many, of: name}}
+      name: {symbol: text 8}
+      beat: {nothing: bytes}
+      trades: {digits: i8, symbol: text 8, rows: {count: u8, of: row}}
+      row: {match: u64, time: u48, price: {type: u32, exponent: digits}, size: u24}
+  steps:
+    - send: {type: L, body: {kind: login, user: me, password: open}}
+      expect: {accepted: {type: A}}
+    - send: {type: S, body: {kind: sub, many: $symbols.count, names: {$each_symbol: {symbol: $symbol}}}}
+      for: trade
+      expect: first-data
+  heartbeat: {every: 1s, send: {type: R, body: {kind: beat, nothing: ""}}}
+streams:
+  trade:
+    when: {type: T}
+    each: body.rows
+    fields:
+      symbol: $message.body.symbol
+      trade_id: match
+      price: price
+      quantity: size
+      timestamp: {from: time, unit: ms}
+      side: {value: UNKNOWN}
+tests:
+  - name: login, subscribe, trades
+    dialogue:
+      - sent: {type: L, body: {kind: login, user: me, password: open}}
+      - received: {type: A, body: {kind: accepted, session: s1}}
+      - sent: {type: S, body: {kind: sub, many: 2, names: [{symbol: BTC-USD}, {symbol: ETH-USD}]}}
+      - received:
+          type: T
+          body:
+            kind: trades
+            digits: -3
+            symbol: BTC-USD
+            rows: [{match: 7, time: 1767323045678, price: 64000.125, size: 2}]
+        records: [{trade_id: VENUE-7, symbol: BTCUSD, price: "64000.125", quantity: "2"}]
+"""
+
+
+def test_a_venue_that_speaks_and_is_spoken_to_in_bytes(tmp_path: Path) -> None:
+    """Logins, requests and heartbeats as the codec writes them, over TCP; the mock reads them by the same file."""
+    for name in ("ours", "venue"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "venue.yaml").write_text(BY_CODEC % "tcps://venue.example:7000")
+    file = tmp_path / "ours" / "venue.yaml"
+    passed = k2conn(file, "test", file.name)
+    assert "1 passed, 0 failed" in passed.stdout, passed.stdout
+    with mock(tmp_path / "venue" / "venue.yaml") as venue:
+        done = run(file, venue)
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line)["record"] for line in done.stdout.splitlines()]
+    assert {one["symbol"] for one in records} <= {"BTCUSD", "ETHUSD"}
+    assert all(60_000 < Decimal(one["price"]) < 70_000 for one in records if one["symbol"] == "BTCUSD")
+    assert " 0 unrecognised" in venue.said or "unrecognised" not in venue.said, venue.said
+    assert "sends as     its codec writes it" in k2conn(file, "explain", file.name).stdout
+    shown = k2conn(file, "plan", file.name, "--frames", "--symbols", "BTC-USD").stdout
+    assert '"many":1' in shown
+
+
+def test_kinds_of_frames_mean_nothing_on_tcp(tmp_path: Path) -> None:
+    file = tmp_path / "venue.yaml"
+    file.write_text(BY_CODEC.replace("send_as: codec", "send_as: binary") % "tcps://venue.example:7000")
+    assert "only `send_as: codec` says something there" in k2conn(file, "validate", file.name).stdout

@@ -90,7 +90,7 @@ def test_an_odd_value_is_valid_or_has_a_place(folder: Path, odd: tuple[str, str]
     name, text = odd
     path = folder / f"{name}.yaml"
     path.write_text(text)
-    compiled, problems = check(path)
+    compiled, problems, _ = check(path)
     assert (compiled is None) == bool(problems)
     assert len(problems) <= MAX_PROBLEMS + sum(1 for problem in problems if problem.code in ("example", "limit"))
     assert all(problem.line >= 1 and problem.column >= 1 and problem.code for problem in problems)

@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,22 @@ def test_sigterm_ends_a_start_that_waits_for_kafka(tmp_path: Path, spec: Path, s
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, "".join(seen) + said
     assert time.monotonic() - began < 9  # a start waits for ten
+
+
+def test_sigterm_just_before_there_is_a_loop_leaves_nothing_undone(tmp_path: Path, spec: Path) -> None:  # noqa: F811
+    """The least convenient moment: all is prepared, and nothing has begun."""
+    text = f"""
+import os, signal, sys
+from k2conn.cli import event_loop, main
+event_loop.keep_what_is_there = lambda: os.kill(os.getpid(), signal.SIGTERM)
+sys.argv = ["k2conn", "run", {str(spec)!r}, "--sink", "none", "--port", "-1"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", text], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "received 0 = published 0" in done.stderr + done.stdout
+    assert "never awaited" not in done.stderr
 
 
 # -- doctor

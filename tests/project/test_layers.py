@@ -15,7 +15,7 @@ PACKAGE = ROOT / "k2conn"
 
 LEAVES = {
     "codecs", "compat", "compression", "errors", "exactjson", "framing", "graded", "hosts", "intervals", "merging",
-    "plan", "printable", "records", "schemes", "scope", "secret_mask", "symbols", "variable_definitions",
+    "plan", "printable", "records", "schemes", "scope", "secret_mask", "signing", "symbols", "variable_definitions",
     "variable_files", "variables",
 }
 """Packages and modules that nearly every other may import: they import none of ours, or only each other."""
@@ -35,6 +35,7 @@ IMPORTABLE: dict[str, set[str]] = {
     "files": set(),
     "registry": {"errors"},
     "compat": {"exactjson"},
+    "signing": {"errors"},
     "schemes": {"loopback"},
     "variable_definitions": set(),
     "variables": {"variable_definitions"},
@@ -65,7 +66,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "compiler/language",
     },
     "compiler": {*LEAVES, "compiler/language", "compiler/sections"},
-    "engine/accounting": {*LEAVES, "envelope"},
+    "engine/accounting": {*LEAVES, "envelope", "native"},
     "engine/resilience": {*LEAVES, "engine/conversation"},
     "engine/identity": {*LEAVES, "engine/resilience"},
     "engine/sharding": LEAVES,
@@ -99,6 +100,7 @@ IMPORTABLE: dict[str, set[str]] = {
         "engine/resilience",
         "engine/symbol_directory",
         "envelope",
+        "native",
     },
     "anomalies": {*LEAVES, "avro", "engine", "envelope"},
     "audit": {*LEAVES, "avro", "candles", "envelope"},
@@ -213,6 +215,7 @@ USED_IN: dict[str, set[str]] = {
     "uvloop": {"cli/event_loop.py"},
     "zstandard": {"recording/blocks.py", "transports/file/"},
     "isal": {"avro/container.py"},
+    "cryptography": {"signing.py"},
 }
 """The only places where a dependency may be imported; its errors are translated there."""
 

@@ -118,7 +118,7 @@ def test_the_complete_image_has_the_versions_of_the_other() -> None:
 
 def test_the_image_takes_the_lock_of_its_extras() -> None:
     (choice,) = re.findall(r"RUN (case .* esac)", DOCKERFILE)
-    for extras in ("", "postgres", "lake", "postgres,lake,api", "api"):
+    for extras in ("", "postgres", "lake", "postgres,lake,api", "api", "keys"):
         done = subprocess.run(["sh", "-c", f'{choice}; echo "$lock"'], env={"EXTRAS": extras}, capture_output=True,
                               text=True, check=True)
         held = lock.EXTRAS[done.stdout.strip()]

@@ -25,7 +25,7 @@ start = gc.get_threshold()[0]
 own = int("OWN")
 if own:
     gc.set_threshold(own, 20, 20)
-event_loop.on_event_loop(looking())
+event_loop.on_event_loop(looking)
 assert found[1], found
 assert found[0] == own or (not own and usual < found[0] < start), (usual, start, found)
 """

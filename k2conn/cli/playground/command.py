@@ -16,7 +16,9 @@ from k2conn.cli.playground.workshop import Workshop
 def run(file: str | None, frames: Path | None, port: int) -> int:
     """Serves the page until it is told to stop; returns the exit code."""
     first = begins_with(file, frames)
-    return on_event_loop(until_stopped(lambda stop: _served(PlaygroundServer(Workshop(os.environ), port, first), stop)))
+    return on_event_loop(
+        lambda: until_stopped(lambda stop: _served(PlaygroundServer(Workshop(os.environ), port, first), stop))
+    )
 
 
 async def _served(server: PlaygroundServer, stop: asyncio.Event) -> int:

@@ -204,6 +204,10 @@ class _TemplateCompiler:
         self._use(name)
         if name == "symbol":
             return self._symbol(name, tail)
+        if name == "symbols" and tail == "count" and tail not in self.parts:
+            return lambda scope: len(scope.symbols)
+        if name == "topics" and tail == "count":
+            return lambda scope: len(scope.topics)
         if name == "symbols":
             one = self._symbol(name, tail)
             return lambda scope: [one(scope._replace(symbols=(symbol,))) for symbol in scope.symbols]

@@ -142,7 +142,8 @@ def _more(
     if expression.there is not None and any(one in _EXACT for one in values if isinstance(one, _Presence)):
         # whether something is there is a leaf of its own: a value of null looks like nothing
         found += [
-            ConditionPath(f"{leaf.text} is there", expression.there, True, leaf.head, frozenset()) for leaf in own
+            ConditionPath(f"{leaf.text} is there", expression.there, True, leaf.head, frozenset(), leaf.get)
+            for leaf in own
         ]
     return found
 

@@ -17,7 +17,7 @@ from k2conn.compiler.sections.handshakes import handshake_parts
 from k2conn.compiler.sections.learnt_authorities import learnt_authority
 from k2conn.compiler.sections.parts import SectionCompiler
 from k2conn.compiler.sections.periods import compile_period, learnt_names
-from k2conn.compiler.sections.signatures import compile_signature
+from k2conn.compiler.sections.signatures import compile_signature, signature_text
 from k2conn.compiler.sections.steps import StepCompiler
 from k2conn.compiler.sections.transports import TransportWords
 from k2conn.plan import (
@@ -71,6 +71,7 @@ class ConnectionCompiler(SectionCompiler):
             "symbols": self._match(said, "symbols", path),
             **handshake_parts(self.note, said, path, self._set_up),
             "sign": compile_signature(said["sign"], (*path, "sign"), self.note) if "sign" in said else None,
+            "sign_text": signature_text(said["sign"]) if "sign" in said else "",
             "each": self._getter(said, "each", path),
             "limits": self._limits(said.get("limits", {}), (*path, "limits")),
             "before": tuple(self._before(said, path)),

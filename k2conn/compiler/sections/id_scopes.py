@@ -36,7 +36,10 @@ def compile_id_scope(
     wrong = False
     for at, name in enumerate(names):
         if name not in mapped:
-            note((*place, "fields", at), "unknown-field", f"'{short(name)}' is no mapped field{known(name, mapped)}")
+            text = f"'{short(name)}' is no mapped field{known(name, mapped)}"
+            if name == "symbol":
+                text = "each symbol's ids are apart already: leave it out"
+            note((*place, "fields", at), "unknown-field", text)
             wrong = True
     zone = _zone(note, scope["day"], (*place, "day")) if "day" in scope else None
     if wrong or ("day" in scope and zone is None):

@@ -1,4 +1,4 @@
-"""Compiles ``sign:``: HMAC signatures of requests and logins, over a text that the file declares.
+"""Compiles ``sign:``: signatures of requests and logins, over a text that the file declares.
 
 The key comes from the environment, never from the file; what is signed and how it is spelled is the venue's rule.
 """
@@ -14,10 +14,14 @@ from typing import Any
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.sections.addresses import SET_UP
 from k2conn.compiler.sections.context import CompileContext
-from k2conn.errors import SettingsError
+from k2conn.errors import MissingVariable, SettingsError
 from k2conn.plan import SendScope, Template
+from k2conn.signing import ENCODINGS, sign_with_pair
 
-ALGORITHMS = {"hmac-sha256": "sha256", "hmac-sha384": "sha384", "hmac-sha512": "sha512"}
+_DIGESTS = {"hmac-sha256": "sha256", "hmac-sha384": "sha384", "hmac-sha512": "sha512"}
+_HMAC_ENCODINGS = ("text", "base64", "hex")
+Signer = Callable[[str, bytes], bytes]
+"""From the key as its variable says it, and the text, to the signature."""
 
 
 def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) -> Template | None:
@@ -27,32 +31,65 @@ def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) ->
     if key is not None and not said["key"].startswith("$env."):
         note((*path, "key"), "secret", "a key is never written in a file: use $env.NAME")
         return None
+    algorithm = said.get("algorithm", "hmac-sha256")
+    encodings = ENCODINGS.get(algorithm, _HMAC_ENCODINGS)
+    encoding = said.get("key_encoding", encodings[0])
+    if encoding not in encodings:
+        note((*path, "key_encoding"), "value",
+             f"a key of {algorithm} is written as {' or '.join(encodings)}, not as {encoding}")
+        return None
     if over is None or key is None:
         return None
-    unlock = _unlock(said.get("key_encoding", "text"), said["key"].removeprefix("$env."))
-    spell = _spell(said.get("encoding", "hex"))
-    digest = ALGORITHMS[said.get("algorithm", "hmac-sha256")]
-    over_text, key_text = over.render, key.render
+    sign = _signer(algorithm, encoding, said["key"].removeprefix("$env."))
+    spell = _spell(said.get("encoding", "base64" if algorithm in ENCODINGS else "hex"))
+    over_text = over.render
+    key_text = _lines(said["key"].removeprefix("$env.")) if encoding == "pem" else key.render
 
     def signature(scope: SendScope) -> str:
-        secret = unlock(str(key_text(scope)))
-        return spell(hmac.new(secret, str(over_text(scope)).encode(), digest).digest())
+        return spell(sign(str(key_text(scope)), str(over_text(scope)).encode()))
 
     return signature
 
 
-def _unlock(encoding: str, variable: str) -> Callable[[str], bytes]:
-    """A key's bytes; SettingsError names the variable and never shows the key."""
+def signature_text(said: dict[str, Any]) -> str:
+    """What ``explain`` and ``plan`` show of it: the variable's name, never what it holds."""
+    algorithm = said.get("algorithm", "hmac-sha256")
+    encoding = said.get("encoding", "base64" if algorithm in ENCODINGS else "hex")
+    written = said.get("key_encoding", ENCODINGS.get(algorithm, _HMAC_ENCODINGS)[0])
+    return f"{said['over']}   by {algorithm} with {said['key']} ({written}), as {encoding}"
 
-    def unlock(text: str) -> bytes:
-        try:
-            if encoding == "base64":
-                return base64.b64decode(text, validate=True)
-            return bytes.fromhex(text) if encoding == "hex" else text.encode()
-        except (binascii.Error, ValueError):
-            raise SettingsError(f"{variable}: the signing key is no {encoding}") from None
 
-    return unlock
+def _signer(algorithm: str, encoding: str, variable: str) -> Signer:
+    """SettingsError of the signer names the variable and never shows the key. Where tests and simulated venues have no
+    private key, its variable's name stands for it, and signs as an HMAC's key would.
+    """
+    if algorithm in ENCODINGS:
+        return lambda key, text: (
+            hmac.new(key.encode(), text, "sha256").digest() if key == variable
+            else sign_with_pair(algorithm, encoding, variable, key, text)
+        )
+    return lambda key, text: hmac.new(_unlocked(key, encoding, variable), text, _DIGESTS[algorithm]).digest()
+
+
+def _lines(variable: str) -> Template:
+    """A key of several lines, which nothing else of a variable may have: the rest is sent as it stands."""
+
+    def lines(scope: SendScope) -> str:
+        found = scope.environment.get(variable, "").strip()
+        if not found:
+            raise MissingVariable(variable)
+        return found
+
+    return lines
+
+
+def _unlocked(key: str, encoding: str, variable: str) -> bytes:
+    try:
+        if encoding == "base64":
+            return base64.b64decode(key, validate=True)
+        return bytes.fromhex(key) if encoding == "hex" else key.encode()
+    except (binascii.Error, ValueError):
+        raise SettingsError(f"{variable}: the signing key is no {encoding}") from None
 
 
 def _spell(encoding: str) -> Callable[[bytes], str]:

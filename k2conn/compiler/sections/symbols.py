@@ -83,7 +83,8 @@ def _check_neighbours(pieces: tuple[tuple[str, NamePart], ...]) -> None:
         joined = not joined and bool(first and second) and one.bounded != other.bounded
         decided += joined
     if decided > 1:
-        raise ValueError("at one place of a form only may a list of words say where a part ends: put text between")
+        raise ValueError("at one place of a form only may a list of words, a date or a width say where a part ends: "
+                         "put text between, or say the `width` of more parts (`text` of a field puts names together)")
     for (first, one), (second, other) in pairwise(pieces):
         if first and second and not (one.bounded or other.bounded):
             hint = ": list the currencies in `quotes:`" if "quote" in (first, second) else ": list one under `parts:`"

@@ -18,12 +18,12 @@ FASTEST_POLL = 0.1
 """Seconds between two requests, at least."""
 _SPEAKS = ("steps", "answer", "heartbeat")
 """What a connection says that sends something."""
-_OF_WEBSOCKETS = ("compression", "subprotocol", "send_as")
+_OF_WEBSOCKETS = ("compression", "subprotocol")
 _MEANINGLESS: dict[Family, tuple[str, ...]] = {
     "websocket": ("framing", "poll", "program"),
-    "http": (*_OF_WEBSOCKETS, "program"),
+    "http": (*_OF_WEBSOCKETS, "send_as", "program"),
     "tcp": (*_OF_WEBSOCKETS, "poll", "program", "headers"),
-    "exec": (*_OF_WEBSOCKETS, "framing", "poll", "headers", "failover", "hosts", "allow_insecure"),
+    "exec": (*_OF_WEBSOCKETS, "send_as", "framing", "poll", "headers", "failover", "hosts", "allow_insecure"),
     "other": ("framing", "poll", "program"),
 }
 _CALLED: dict[Family, str] = {
@@ -80,6 +80,9 @@ class TransportWords:
                 self._meaningless(word, called)
         if self.family == "http" and not self._polls:
             self._check_steps()
+        if self.family == "tcp" and self._said.get("send_as", "codec") != "codec":
+            text = "on TCP there are no kinds of frames: only `send_as: codec` says something there"
+            self._note((*self._path, "send_as"), "value", text, at_key=True)
         beat = self._said.get("heartbeat")
         if self.family in ("tcp", "exec") and isinstance(beat, dict) and "send" not in beat:
             text = f"a heartbeat of {called} is a frame: say `send:` (only a WebSocket has pings of its own)"

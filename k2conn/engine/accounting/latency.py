@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 BOUNDS_MS = (1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000)
 """The upper bounds of the histogram's steps; a last one has none."""
-_BOUNDS_US = [bound * 1000 for bound in BOUNDS_MS]
+BOUNDS_US = tuple(bound * 1000 for bound in BOUNDS_MS)
 FEW = 8
 """Durations that are quicker counted one by one than in order."""
 
@@ -23,8 +23,13 @@ class LatencyHistogram:
 
     def observe(self, duration_us: int, count: int) -> None:
         """Some records took so long."""
-        self.counts[bisect_left(_BOUNDS_US, duration_us)] += count
+        self.counts[bisect_left(BOUNDS_US, duration_us)] += count
         self.sum_us += max(0, duration_us) * count
+
+    def add(self, counts: Sequence[int], sum_us: int) -> None:
+        """Some records that were counted by step."""
+        self.counts = [own + more for own, more in zip(self.counts, counts, strict=True)]
+        self.sum_us += sum_us
 
     def observe_since(self, moments_us: list[int], now_us: int) -> None:
         """Some records took from each of these moments until now."""
@@ -35,9 +40,9 @@ class LatencyHistogram:
         moments = sorted(moments_us)
         future = bisect_right(moments, now_us)
         self.sum_us += now_us * future - sum(moments[:future])
-        counted, first = 0, bisect_left(_BOUNDS_US, now_us - moments[-1])
-        for step in range(first, len(_BOUNDS_US)):
-            within = len(moments) - bisect_left(moments, now_us - _BOUNDS_US[step])
+        counted, first = 0, bisect_left(BOUNDS_US, now_us - moments[-1])
+        for step in range(first, len(BOUNDS_US)):
+            within = len(moments) - bisect_left(moments, now_us - BOUNDS_US[step])
             self.counts[step] += within - counted
             counted = within
             if counted == len(moments):

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
+from typing import Any
 
-from k2conn.engine.accounting.latency import FEW, StreamLatency
+from k2conn import native
+from k2conn.engine.accounting.latency import BOUNDS_US, FEW, StreamLatency
 from k2conn.engine.accounting.ledger import Account
 from k2conn.envelope import Envelope
 
@@ -25,7 +27,7 @@ def settle(envelopes: Sequence[Envelope], now_us: int) -> None:
         return
     latencies: set[StreamLatency] = set()
     others = False
-    for (schema, account), count in Counter(map(_SCHEMA_AND_ACCOUNT, envelopes)).items():
+    for (schema, account), count in _counted(envelopes).items():
         if account is not None:
             account.settled(schema is None, count)
         if isinstance(account, Account):
@@ -36,10 +38,24 @@ def settle(envelopes: Sequence[Envelope], now_us: int) -> None:
         own = envelopes if len(latencies) == 1 and not others else [
             one for one in envelopes if isinstance(one[5], Account) and one[5].latency is latency
         ]
+        if native.durations is not None:
+            receipt, exchange = native.durations(own if type(own) is list else list(own), now_us, BOUNDS_US)
+            latency.receipt.add(*receipt)
+            latency.exchange.add(*exchange)
+            continue
         timed = [one for one in own if one[6]]
         if timed:
             latency.receipt.observe_since([one[6] for one in timed], now_us)
             latency.exchange.observe_since([one[4] * 1000 for one in timed], now_us)
+
+
+def _counted(envelopes: Sequence[Envelope]) -> dict[tuple[Any, Any], int]:
+    """How many there are, by schema and account."""
+    if native.counted is None:
+        return Counter(map(_SCHEMA_AND_ACCOUNT, envelopes))
+    found: dict[tuple[Any, Any], int]
+    found = native.counted(envelopes if type(envelopes) is list else list(envelopes))
+    return found
 
 
 def _settle_one(envelope: Envelope, now_us: int) -> None:

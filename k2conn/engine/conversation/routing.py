@@ -69,6 +69,11 @@ class Router:
         self._shapes: dict[tuple[str, ...], MessageShape] = {}
         self._lists = _shape_of(leaf for leaf in self._paths or () if leaf.head is None)
 
+    @property
+    def paths(self) -> tuple[ConditionPath, ...] | None:
+        """All paths that decide a route; None where more than paths decides."""
+        return self._paths
+
     def route(self, message: Any, scope: Scope) -> Route:
         """The rule for a message; UNKNOWN where there is none."""
         kind = type(message)
@@ -89,6 +94,13 @@ class Router:
             return self._evaluate(message, scope)
         found = known.get(key)
         return found if found is not None else self._remember(shape, key, message, scope)
+
+    def streams(self, route: Route) -> tuple[int, ...]:
+        """The numbers of the streams that a route leads to: several where one message is many streams'."""
+        kind, at = route
+        if kind == SEVERAL:
+            return tuple(number for one, number in self.several[at] if one == STREAM)
+        return (at,) if kind == STREAM else ()
 
     def _shape(self, keys: tuple[str, ...], paths: tuple[ConditionPath, ...]) -> MessageShape:
         """The cache for messages with these keys."""

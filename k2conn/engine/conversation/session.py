@@ -32,6 +32,7 @@ from k2conn.engine.conversation.captures import Captures
 from k2conn.engine.conversation.end_causes import EndCause
 from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.own_pings import OwnPings
+from k2conn.engine.conversation.request_encoding import request_encoder
 from k2conn.engine.conversation.request_frames import frame_body
 from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, Route, Router
 from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
@@ -101,6 +102,7 @@ class Session:
         self.router = Router(connection, self.streams)
         self.decode = decoder(connection.codec)
         """Decodes a frame to its message; raises RecordError where that fails."""
+        self._encode = request_encoder(connection)
         self._outbox = Outbox(connection.limits.send)
         self._counter = 0
         self._flow = SubscriptionFlow(
@@ -181,7 +183,7 @@ class Session:
         values captured later.
         """
         self._wall = wall
-        return self._flow.all_frames()
+        return list(map(self._encode, self._flow.all_frames()))
 
     def captured(self, captures: Sequence[Capture], message: Json) -> None:
         """Stores what is captured from an HTTP response (or a message); raises RecordError where a value is missing."""
@@ -238,7 +240,7 @@ class Session:
     def flush(self, out: list[Action]) -> None:
         """Sends what may be sent now."""
         if len(self._outbox) and not self._closed:
-            out.extend(self._sent(frame) for frame in self._outbox.due(self._now))
+            self._guarded(out, lambda found: found.extend(map(self._sent, self._outbox.due(self._now))))
 
     def timer(self, now: float, wall: int) -> list[Action]:
         """Called when the deadline is reached (or at any time before)."""
@@ -310,7 +312,7 @@ class Session:
         out: list[Action] = []
         self._outbox.clear()
         if not self._closed:
-            out += [self._sent(frame) for frame in self._flow.unsubscribe_all()]
+            self._guarded(out, lambda found: found.extend(map(self._sent, self._flow.unsubscribe_all())))
         self._closed = True
         return out
 
@@ -414,8 +416,8 @@ class Session:
     # -- sending
 
     def _sent(self, frame: str | bytes) -> Send:
-        """A frame in the kind that the venue takes."""
-        return Send(frame.encode() if self.connection.send_as == "binary" and isinstance(frame, str) else frame)
+        """A frame in the kind that the venue takes; SettingsError where its codec cannot say it."""
+        return Send(self._encode(frame))
 
     def _ping(self, out: list[Action]) -> None:
         beat = self.connection.heartbeat

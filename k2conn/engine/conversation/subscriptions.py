@@ -66,6 +66,11 @@ class Subscriptions:
         """Whether some have had no data yet; only then need `heard` be called."""
         return bool(self.quiet)
 
+    def expects(self, stream: str, native: str) -> bool:
+        """Whether data would be the first of a subscription."""
+        key = (stream, native)
+        return bool(self.quiet) and (key in self.quiet or self._every.get(stream, key) in self.quiet)
+
     def heard(self, stream: str, native: str) -> Subscription | None:
         """Called for data; returns the subscription if this is its first data."""
         key = (stream, native)

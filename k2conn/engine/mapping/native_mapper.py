@@ -118,6 +118,11 @@ class NativeMappers:
         """Whether symbols of this stream have native mappers at all."""
         return self._program is not None
 
+    @property
+    def of_text(self) -> bool:
+        """Whether they can map items that nobody has decoded: all that is read of these stands at plain paths."""
+        return self._program is not None and bool(self._program.of_text)
+
     def _said(self, symbol: Symbol) -> dict[str, object] | None:
         """The values that are read of a symbol alone; None where one of them is none, or is something to note."""
         scope, found = Scope(), {}

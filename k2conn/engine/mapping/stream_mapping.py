@@ -24,6 +24,7 @@ from k2conn.engine.mapping.carried_fields import CarriedFields
 from k2conn.engine.mapping.empty_records import empty_records
 from k2conn.engine.mapping.general_mapper import GeneralMapper
 from k2conn.engine.mapping.latest_states import Arrival, latest_states
+from k2conn.engine.mapping.mapped_record import MappedRecord
 from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItem, NestedItems, take_nested
 from k2conn.engine.mapping.slices import AT_ONCE, Slices, slices
 from k2conn.engine.mapping.symbol_contexts import SymbolContext, SymbolContexts
@@ -87,8 +88,11 @@ class StreamMapping:
 
     # -- messages
 
-    def take(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope]) -> Slices | None:
-        """Maps one message of this stream into ``out``; ``scope`` carries the receipt time and connection state.
+    def take(
+        self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope], done: int = 0
+    ) -> Slices | None:
+        """Maps one message of this stream into ``out``; ``scope`` carries the receipt time and connection state. So
+        many of its items as ``done`` says are mapped already.
 
         A message of very many items is not mapped yet: it comes back in slices, for the caller to take. Dead letters
         are the frame's (`Scope.letters`), whose end the caller knows.
@@ -113,7 +117,8 @@ class StreamMapping:
         do: Callable[[Any], None]
         if fast and type(items) is list and len(items) <= AT_ONCE:
             turned = len(items) > 1 and self._may_turn and stream.newest_first(message, scope)
-            self._map_fast(frame, scope, out, items[::-1] if turned else items)
+            items = items[::-1] if turned else items
+            self._map_fast(frame, scope, out, items[done:] if done else items)
             return None
         if type(items) is dict and not stream.each_key:
             self._map_fast(frame, scope, out, (items,)) if fast else self._item(items, frame, scope, out, snapshot)
@@ -289,6 +294,52 @@ class StreamMapping:
             account.last_received_us = received_at
             account.last_price = price
             out.append(envelope)
+
+    @property
+    def of_text(self) -> bool:
+        """Whether its messages can be mapped that nobody has decoded, but for those that `special` knows."""
+        stream = self.stream
+        numbered = self.gaps is None or self._number_key is not None
+        items = stream.first_batch == "keep" and not stream.inner and not stream.each_key
+        if stream.drop_when is not None and stream.each is not None:
+            return False
+        return self._quick and numbered and items and self.contexts.native_mappers.of_text
+
+    def special(self, message: Any, scope: Scope) -> bool:
+        """Whether a message needs more than `of_text` says: a snapshot, or one without a record."""
+        rules = (self.stream.snapshot, self.stream.drop_when)
+        return any(rule is not None and bool(rule.condition(message, scope)) for rule in rules)
+
+    @property
+    def number_key(self) -> str | None:
+        """The key of an item's number, where the records of a symbol are numbered one by one."""
+        return self._number_key if self.gaps is not None else None
+
+    def native(self, name: str) -> tuple[Any, SymbolContext, Account] | None:
+        """The native mapper of a symbol that was met before, by the venue's name; None where it has none."""
+        context = self.contexts.known.get(name)
+        if context is None:
+            return None
+        fast = context.fast
+        if fast is None and not context.prepared:
+            fast = self.contexts.prepare(context)
+        mapper = getattr(fast, "__self__", None)
+        return (mapper, context, context.account) if mapper is not None else None
+
+    def repeated(
+        self, context: SymbolContext, made: MappedRecord, item: Any, scope: Scope
+    ) -> Envelope | None:
+        """A record whose id the window has: None where it came before, else the record under the id that it gets."""
+        identity, event, price, envelope, content = made
+        admitted, account = self.window.admit(identity, content), context.account
+        account.received += 1
+        if admitted is None:
+            account.duplicates += 1
+            return None
+        if admitted is not identity:
+            envelope = self._told_apart(item, context, envelope, identity, admitted, scope)
+        account.last_event_us, account.last_received_us, account.last_price = event, scope.received_at, price
+        return envelope
 
     def _told_apart(
         self, item: Any, context: SymbolContext, envelope: Envelope, identity: str, admitted: str, scope: Scope

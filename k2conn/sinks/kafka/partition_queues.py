@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from k2conn import native
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.sinks.kafka.partitioner import partition_of
@@ -92,7 +93,8 @@ class Topic:
         self.not_before = 0.0
         self.failures = 0
         self.preparing: asyncio.Task[None] | None = None
-        self._by_key: dict[bytes | None, PartitionQueue] = {}
+        self._by_key: dict[bytes | None, list[Envelope]] = {}
+        """What waits in the queue of each key's partition; a queue never gets another list."""
         self._turn = 0
 
     def widen(self, partitions: int) -> None:
@@ -129,23 +131,26 @@ class Topic:
         Returns those with more than ``largest`` bytes, which go nowhere.
         """
         too_large: list[Envelope] = []
-        heads, by_key = self.heads, self._by_key
+        heads, by_key, fresh = self.heads, self._by_key, self.fresh
         if len(by_key) > KEYS:
             by_key.clear()
         by_key.pop(None, None)  # envelopes without a key change their partition with every round
-        moved = 0
-        for envelope in self.fresh:
+        at = 0
+        while at < len(fresh):
+            if native.moved is not None and (at := native.moved(fresh, at, heads, by_key, largest)) == len(fresh):
+                break
+            envelope = fresh[at]
             if envelope.schema not in heads:
                 break
-            moved += 1
+            at += 1
             if len(envelope.value) > largest:
                 too_large.append(envelope)
                 continue
-            queue = by_key.get(envelope.key)
-            if queue is None:
-                queue = by_key[envelope.key] = self._queue_of(envelope.key)
-            queue.waiting.append(envelope)
-        del self.fresh[:moved]
+            waiting = by_key.get(envelope.key)
+            if waiting is None:
+                waiting = by_key[envelope.key] = self._queue_of(envelope.key).waiting
+            waiting.append(envelope)
+        del fresh[:at]
         return too_large
 
     def _queue_of(self, key: bytes | None) -> PartitionQueue:

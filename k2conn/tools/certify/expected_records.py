@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,30 +144,37 @@ class ExpectedRecords:
         place: tuple[int, int],
     ) -> None:
         assert sent.frame is not None
-        accounts = self._totals()
-        envelopes = self._received(sent.frame, pipeline)
-        if not self._is_expected(sent):
-            return
-        expected = self._stream_for(sent)
-        keys = self._keys(envelopes, expected)
-        filtered, dead = (now - before for now, before in zip(self._totals(), accounts, strict=True))
-        self._compare(sent, envelopes, filtered, expected)
-        (expected.confirmed if confirmed else expected.in_doubt).update(keys)
-        expected.places.update((key, place) for key in keys if key not in expected.places or not expected.distinct)
-        expected.filtered += filtered if confirmed else 0
-        expected.dead += dead if confirmed else 0
-        expected.other_in_doubt += 0 if confirmed else filtered + dead
-        for key, number in zip(keys, self._numbers(sent, client_session, pipeline), strict=False):
-            expected.numbers[key] = number
+        streams = self._streams_of(sent)
+        before = [self._filtered(name) for name in streams]
+        dead_before = self._dead()
+        received = self._received(sent.frame, pipeline)
+        for name, filtered_before in zip(streams, before, strict=True):
+            alone = len(streams) == 1
+            own = received if alone else _of_stream(received, name)
+            expected = self._stream_for(sent, name)
+            filtered = self._filtered(name) - filtered_before
+            dead = self._dead() - dead_before if alone else sum(one.dead for one in own)
+            keys = self._keys(own, expected)
+            self._compare(sent, own, filtered, expected)
+            (expected.confirmed if confirmed else expected.in_doubt).update(keys)
+            expected.places.update((key, place) for key in keys if key not in expected.places or not expected.distinct)
+            expected.filtered += filtered if confirmed else 0
+            expected.dead += dead if confirmed else 0
+            expected.other_in_doubt += 0 if confirmed else filtered + dead
+            for key, number in zip(keys, self._numbers(sent, name, client_session, pipeline), strict=False):
+                expected.numbers[key] = number
 
     def _received(self, frame: str | bytes, pipeline: FramePipeline) -> list[Envelope]:
         envelopes, _ = pipeline.receive([frame], 0.0, 1)
         return envelopes
 
-    def _totals(self) -> tuple[int, int]:
-        """Totals of filtered items and of dead letters."""
-        ledger = self._connector_state.ledger
-        return sum(one.filtered for one in ledger.accounts()), sum(ledger.dead_reasons.values())
+    def _filtered(self, stream: str) -> int:
+        """Items of a stream that were filtered so far."""
+        return sum(one.filtered for one in self._connector_state.ledger.accounts() if one.stream == stream)
+
+    def _dead(self) -> int:
+        """Dead letters so far."""
+        return sum(self._connector_state.ledger.dead_reasons.values())
 
     def _keys(self, envelopes: list[Envelope], expected: ExpectedStream) -> list[str]:
         found = []
@@ -183,50 +190,51 @@ class ExpectedRecords:
     def _compare(self, sent: SentFrame, envelopes: list[Envelope], filtered: int, expected: ExpectedStream) -> None:
         """Compares the exchange's ids with those of the mapping."""
         ids = [self.venue_id(e.schema.decode_plain(e.value)) for e in envelopes if e.schema is not None]
+        sent_ids = sent.ids_by_stream()[expected.stream]
         states = self._streams[expected.stream].states
         counted = states is None or states.closed is not None  # else one frame brings what another one held
-        wrong = counted and len(envelopes) + filtered != len(sent.ids)
+        wrong = counted and len(envelopes) + filtered != len(sent_ids)
         if not wrong and not filtered and self._streams[expected.stream].venue_id is not None:
             prefix = self.plan.exchange + "-"
-            wrong = Counter(one.removeprefix(prefix) for one in ids) != Counter(sent.ids)
+            wrong = Counter(one.removeprefix(prefix) for one in ids) != Counter(sent_ids)
         if wrong and len(self.mismatches) < _SHOWN:
             made = ", ".join(ids) or "nothing"
             place = f"{expected.stream} {expected.symbol}"
-            self.mismatches.append(f"{place}: a frame with ids {', '.join(sent.ids)} becomes {made}")
+            self.mismatches.append(f"{place}: a frame with ids {', '.join(sent_ids)} becomes {made}")
 
     def _broken(self, sent: SentFrame, confirmed: bool) -> None:
         assert sent.frame is not None
         raw = sent.frame.encode() if isinstance(sent.frame, str) else sent.frame
         (self.dead_letters if confirmed else self.dead_letters_in_doubt)[raw] += 1
-        if not self._is_expected(sent):
-            return
-        expected = self._stream_for(sent)
-        expected.broken += len(sent.ids) if confirmed else 0
-        expected.broken_in_doubt += 0 if confirmed else len(sent.ids)
+        for name in self._streams_of(sent):
+            expected = self._stream_for(sent, name)
+            count = len(sent.ids_by_stream()[name])
+            expected.broken += count if confirmed else 0
+            expected.broken_in_doubt += 0 if confirmed else count
 
-    def _is_expected(self, sent: SentFrame) -> bool:
-        """Whether a frame is data of a stream that the connector runs; some venues also send others."""
-        return sent.key is not None and sent.key[0] in self._streams
+    def _streams_of(self, sent: SentFrame) -> list[str]:
+        """The streams that a frame is data of, of those that the connector runs; some venues also send others."""
+        return [name for name in sent.ids_by_stream() if name in self._streams]
 
-    def _stream_for(self, sent: SentFrame) -> ExpectedStream:
+    def _stream_for(self, sent: SentFrame, stream: str) -> ExpectedStream:
         assert sent.key is not None
-        stream, native = sent.key
-        symbol = self.plan.symbols.resolve(native)
-        return self.expected(stream, symbol.record if symbol else native)
+        symbol = self.plan.symbols.resolve(sent.key[1])
+        return self.expected(stream, symbol.record if symbol else sent.key[1])
 
     # -- numbers
 
-    def _numbers(self, sent: SentFrame, client_session: ClientSession, pipeline: FramePipeline) -> Iterator[int]:
-        """The sequence numbers of a frame's items, where a missing number is a gap."""
-        assert sent.key is not None
-        rule = self._streams[sent.key[0]].sequence
+    def _numbers(
+        self, sent: SentFrame, stream: str, client_session: ClientSession, pipeline: FramePipeline
+    ) -> Iterator[int]:
+        """The sequence numbers of a frame's items of a stream, where a missing number is a gap."""
+        rule = self._streams[stream].sequence
         if rule is None or rule.rule != "contiguous" or rule.per != "symbol" or sent.frame is None:
             return
         frame = pipeline.session.decode(sent.frame)
         if client_session.connection.name not in self._readings:
             self._readings[client_session.connection.name] = FieldDetection(self.plan, client_session.connection)
         for row in self._readings[client_session.connection.name].rows(frame, pipeline.session.scope.state):
-            number = row.values[SEQUENCE][-1]
+            number = row.values[SEQUENCE][-1] if row.stream.name == stream else None
             if type(number) is int:
                 yield number
 
@@ -246,16 +254,21 @@ class ExpectedRecords:
                     ),
                     None,
                 )
-                if client_session is None or key[0] not in self._streams:
+                if client_session is None:
                     continue
                 pipeline = self._primed_pipeline(client_session)
                 for one in frames:
-                    frame = self._exchange.packed(key[0], one.text)
-                    sent = SentFrame(key, one.ids, frame)
-                    expected = self._stream_for(sent)
-                    keys = self._keys(self._received(frame, pipeline), expected)
-                    expected.never_sent.update(keys)
-                    expected.numbers.update(zip(keys, self._numbers(sent, client_session, pipeline), strict=False))
+                    self._not_sent(SentFrame(key, one.ids, self._exchange.packed(key[0], one.text), shared=one.shared),
+                                   client_session, pipeline)
+
+    def _not_sent(self, sent: SentFrame, client_session: ClientSession, pipeline: FramePipeline) -> None:
+        assert sent.frame is not None
+        received, streams = self._received(sent.frame, pipeline), self._streams_of(sent)
+        for name in streams:
+            expected = self._stream_for(sent, name)
+            keys = self._keys(received if len(streams) == 1 else _of_stream(received, name), expected)
+            expected.never_sent.update(keys)
+            expected.numbers.update(zip(keys, self._numbers(sent, name, client_session, pipeline), strict=False))
 
     def _primed_pipeline(self, client_session: ClientSession) -> FramePipeline:
         """A pipeline that has received all messages of a connection that are not data, for what they capture."""
@@ -265,6 +278,11 @@ class ExpectedRecords:
             if sent.key is None and sent.frame is not None and not sent.broken:
                 pipeline.receive([sent.frame], 0.0, 1)
         return pipeline
+
+
+def _of_stream(envelopes: Sequence[Envelope], stream: str) -> list[Envelope]:
+    """Those of one stream, where a frame is several streams'."""
+    return [one for one in envelopes if one.account is not None and one.account.stream == stream]
 
 
 def _natives(client_session: ClientSession) -> set[str]:

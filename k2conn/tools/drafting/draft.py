@@ -15,8 +15,9 @@ from k2conn.tools.drafting.kinds import MessageKind, groups
 from k2conn.tools.drafting.leaves import spelled
 from k2conn.tools.drafting.mapping import DraftMapping
 from k2conn.tools.drafting.pings import answers
+from k2conn.tools.drafting.prefixes import PrefixedSample, prefixed, spell_behind_prefix
 from k2conn.tools.drafting.recording import DraftFrame, messages
-from k2conn.tools.drafting.subscribing import NOTHING_SAID, DraftConversation, conversation
+from k2conn.tools.drafting.subscribing import NOTHING_SAID, DraftConversation, conversation, spell_as_it_is
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     BEAT_WORDS,
@@ -82,6 +83,8 @@ class Draft:
     conversation: DraftConversation = NOTHING_SAID
     answers: tuple[dict[str, Any], ...] = ()
     """What answers the venue's own pings."""
+    prefixed: PrefixedSample | None = None
+    """The sample, where characters stand before the JSON of its frames."""
 
     @property
     def capture(self) -> dict[str, Any] | None:
@@ -91,7 +94,9 @@ class Draft:
 
 def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     """The draft of a connector from some of its frames."""
-    received, listed = messages(frames)
+    behind = prefixed(frames)
+    frames = frames if behind is None else behind.frames
+    received, listed = messages(frames) if behind is None else ([one for one in frames if not one.sent], False)
     found = groups(received)
     mappings = [mapping for group in found if (mapping := _mapping(group, found)) is not None]
     chosen = _chosen(_merged(mappings))
@@ -109,10 +114,11 @@ def draft(request: DraftRequest, frames: Sequence[DraftFrame]) -> Draft:
     others = _other_messages([group for group in rest if group not in pings], mapped)
     acknowledgements = [frame for group in rest if _description(group) == ACKNOWLEDGEMENT for frame in group.frames]
     kinds = {one.name: one.mapping.record for one in streams}
-    said = conversation(frames, acknowledgements, seen, kinds)
+    said = conversation(frames, acknowledgements, seen, kinds, spell_behind_prefix if behind else spell_as_it_is)
+    pinged = answers([frame for group in pings for frame in group.frames])
     return Draft(
-        request, len(received), tuple(streams), tuple(others), spelling, len(set(seen)), listed, said,
-        tuple(answers([frame for group in pings for frame in group.frames])),
+        request, len(received) if behind is None else behind.received, tuple(streams), tuple(others), spelling,
+        len(set(seen)), listed, said, (*(() if behind is None else behind.answers), *pinged), behind,
     )
 
 

@@ -14,9 +14,12 @@ _SENT = frozenset({">", ">>", ">>>", "->", "-->", "\u2191", "\u2192", "sent", "s
 _RECEIVED = frozenset({"<", "<<", "<<<", "<-", "<--", "\u2193", "\u2190", "recv", "received", "in", "rx", "response"})
 _MARK = "|".join(re.escape(one) + (r"\b" if one.isalpha() and one.isascii() else "")
                  for one in sorted(_SENT | _RECEIVED, key=len, reverse=True))
+_CODED = r"(?:\d{1,3}(?:[\[{\x22/]|$)|[aohcm](?:\[|$))"
+"""How frames of Socket.IO and SockJS begin: a few digits or a letter, and then JSON, a name or nothing."""
 _BETWEEN = r"[\s:,;|\])-]{0,4}"
 _PREFIX = re.compile(
-    rf"[\[(]?(?P<time>{_TIME})?{_BETWEEN}(?:[\[(]?(?P<mark>{_MARK}){_BETWEEN})?(?=[{{\[\x22A-Za-z])", re.IGNORECASE
+    rf"[\[(]?(?P<time>{_TIME})?{_BETWEEN}(?:[\[(]?(?P<mark>{_MARK}){_BETWEEN})?"
+    rf"(?=[{{\[\x22A-Za-z]|(?<=[\s<>:\])]){_CODED})", re.IGNORECASE
 )
 _WORD = re.compile(r"[A-Za-z][A-Za-z_-]{1,20}\Z")
 
@@ -60,7 +63,7 @@ def _behind_prefix(line: str) -> DraftFrame:
     if rest[:2] == '"{' and rest[-1:] == '"':  # as a table in CSV quotes it
         rest = rest[1:-1].replace('""', '"')
     frame = draft_frame(rest)
-    if isinstance(frame.message, str) and not _WORD.match(rest):
+    if isinstance(frame.message, str) and not _WORD.match(rest) and not re.match(_CODED, rest):
         return whole
     return frame._replace(sent=(found["mark"] or "").lower() in _SENT)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,9 +63,11 @@ NOTHING_SAID = DraftConversation()
 
 def conversation(
     frames: Sequence[DraftFrame], acknowledgements: Sequence[DraftFrame], symbols: Sequence[str],
-    streams: Mapping[str, str],
+    streams: Mapping[str, str], spell: Callable[[DraftFrame, Any], Any],
 ) -> DraftConversation:
-    """The steps, out of all frames in their order. ``streams``: the drafted streams, and the record type of each."""
+    """The steps, out of all frames in their order. ``streams``: the drafted streams, and the record type of each;
+    ``spell``: what is sent, of a frame's message with the engine's names in it.
+    """
     names = [name for name in dict.fromkeys(symbols) if len(name) > 1]
     steps: dict[str, DraftStep] = {}
     pings: list[DraftFrame] = []
@@ -85,9 +87,14 @@ def conversation(
                 before = steps[key].times if key in steps else 0
                 wanted = _wanted(said, streams) if _has_symbol(template) else ()
                 answers = _answers(frames, at, acknowledgements)
-                steps[key] = DraftStep(template, wanted, _expected(answers, names, template), before + 1)
+                steps[key] = DraftStep(spell(frame, template), wanted, _expected(answers, names, template), before + 1)
     answer = _expected(acknowledgements, names, None)
     return DraftConversation(tuple(steps.values()), tuple(pings[:1]), secret, answer)
+
+
+def spell_as_it_is(frame: DraftFrame, template: Any) -> Any:
+    """A frame that is JSON is sent as its template stands."""
+    return template
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -118,6 +118,9 @@ def _connection(draft: Draft) -> Iterator[str]:
     yield "connection:"
     url = draft.request.url
     yield f"  url: {url if _ADDRESS.match(url) else _text(url)}"
+    if draft.prefixed is not None:
+        yield "  codec: {text: prefixed}  # JSON behind a few characters, which are `prefix`; the JSON is `body`"
+        yield f"  each: {_text(draft.prefixed.each)}  # the messages in it"
     if url.startswith(HTTP):
         yield "  poll: 2s  # GAP: how often it may be asked; an answer that goes on has no `poll`, but `framing`"
     else:
@@ -132,8 +135,11 @@ def _connection(draft: Draft) -> Iterator[str]:
     if errors:
         yield f"  errors: {{when: {flow([one.when for one in errors])}}}"
     quiet = [one for one in draft.quiet if one.what not in ("error", OTHER)]
-    if quiet:
+    beats = draft.prefixed.ignore if draft.prefixed is not None else ()
+    if quiet or beats:
         yield "  ignore:"
+        for prefix in beats:
+            yield f"    - {{prefix: {_text(prefix)}}}"
         for one in quiet:
             yield f"    - {flow(one.when)}  # {_counted(one)}"
     others = [one for one in draft.quiet if one.what == OTHER]
@@ -151,15 +157,20 @@ def _steps(draft: Draft) -> Iterator[str]:
         frames = _number(said.secret, "sent frame")
         yield from _comment("  ", f"GAP: {frames} with a key or a token, which stays out of the file: a step before "
                                   "the others, with $env.K2_... for it")
+    own = draft.prefixed.steps if draft.prefixed is not None else ()
+    if own:
+        yield "  steps:"
+        yield from (f"    - {flow(one)}" for one in own)
     if not said.steps:
         expect = said.expect or {"accepted": {"result": None, "id": "$present"}, "reply_to": "id"}
         yield "  # GAP: what is sent to subscribe, and what is answered. It could look like this:"
-        yield "  # steps:"
+        yield from () if own else ("  # steps:",)
         yield "  #   - send: {method: subscribe, params: $symbols, id: $counter}"
         yield "  #     for: [" + ", ".join(one.name for one in draft.streams) + "]"
         yield f"  #     expect: {flow(expect)}" + ("  # as the answers above" if said.expect else "")
         return
-    yield "  steps:"
+    if not own:
+        yield "  steps:"
     for step in said.steps:
         times = _number(step.times, "time")
         yield from _comment("    ", f"guess: said {times} in the sample; GAP: how many symbols it may name")
@@ -177,7 +188,10 @@ def _heartbeat(draft: Draft) -> Iterator[str]:
     if draft.answers:
         yield "  # guess: the venue's own ping, answered in its words; GAP: whether that is what it waits for"
         yield f"  answer: {flow(draft.answers)}"
-    yield "  # GAP: heartbeat, such as: heartbeat: {every: 20s, send: {method: ping}, answer: {method: pong}}"
+    if draft.prefixed is not None and draft.prefixed.heartbeat is not None:
+        yield f"  heartbeat: {flow(draft.prefixed.heartbeat)}  # guess: as its welcome says"
+    else:
+        yield "  # GAP: heartbeat, such as: heartbeat: {every: 20s, send: {method: ping}, answer: {method: pong}}"
     for frame in draft.conversation.pings:
         yield from _comment("  ", f"sent in the sample: {frame.text[:160]}")
     for one in [quiet for quiet in draft.quiet if quiet.what == "heartbeat"][:2]:

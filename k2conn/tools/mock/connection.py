@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from random import Random
 from typing import NamedTuple, Protocol
 
 from k2conn.codecs.encoding import encoder
+from k2conn.engine.conversation.request_encoding import request_decoder
 from k2conn.plan import Connection, Json, Plan
 from k2conn.scope import Scope
 from k2conn.tools.mock.faults import Faults
@@ -25,6 +26,7 @@ from k2conn.tools.mock.request_recognition import (
     RequestRecognizer,
     VenueSymbols,
     initial_state,
+    topic_of,
 )
 
 Key = tuple[str, str]
@@ -59,6 +61,7 @@ class MockConnection:
         self.plan = plan
         self.connection = connection
         self.encode = encoder(connection.codec)
+        self.said = request_decoder(connection)
         self.recognizer = RequestRecognizer(plan, connection, symbols)
         self.warnings: list[str] = []
         self._detection = FieldDetection(plan, connection)
@@ -123,9 +126,16 @@ class MockConnection:
         """The streams with example frames."""
         return self._library.streams
 
-    def frame_source(self, wanted: RequestedSubscription) -> FrameSource | None:
-        """The source of frames of one stream and symbol; None, with a warning, where there are no example frames."""
-        key = (wanted.stream, wanted.symbol.native)
+    def frame_source(self, wanted: RequestedSubscription, beside: Set[Key] = frozenset()) -> FrameSource | None:
+        """The source of frames of one stream and symbol; None, with a warning, where there are no example frames, and
+        None where they are those of another stream (`also`), which is subscribed ``beside`` it.
+        """
+        leader = self._library.leader(wanted.stream)
+        key = (leader, wanted.symbol.native)
+        if leader != wanted.stream:
+            if key in beside:
+                return None
+            wanted = RequestedSubscription(leader, wanted.symbol, topic_of(self.plan.stream(leader), wanted.symbol))
         if key not in self._frame_sources:
             self._frame_sources[key] = self._synthetic_frames(wanted) if self._fresh else self._recorded_frames(wanted)
             if self._frame_sources[key] is None:
@@ -135,8 +145,6 @@ class MockConnection:
 
     def _unusable(self, stream: str) -> str:
         """Why the frames of a stream that the tests show are not used; empty where they show none."""
-        if self.plan.stream(stream).also:
-            return ": the mock plays no message that is two streams' (`also`)"
         shown = any(one.stream == stream for one in self._learned.data)
         return ": in each that the tests show, an item makes no record, because it is dropped or lacks something" \
             if shown and stream not in self.streams else ""

@@ -56,11 +56,12 @@ class Client:
         await self.write(self.mock_connection.encode(encoded(message)))
 
     async def write(
-        self, frame: str | bytes, key: Key | None = None, ids: tuple[str, ...] = (), broken: bool = False
+        self, frame: str | bytes, key: Key | None = None, generated: GeneratedFrame | None = None, broken: bool = False
     ) -> None:
         """Sends one frame, and records it before."""
         if self.client_session is not None:
-            self.client_session.note(SentFrame(key, ids, frame, broken), self.socket)
+            ids, shared = ((), None) if generated is None else (generated.ids, generated.shared)
+            self.client_session.note(SentFrame(key, ids, frame, broken, shared), self.socket)
         await self.socket.send(frame)
 
     def freeze(self) -> None:
@@ -363,7 +364,8 @@ class MockExchange:
         await self._subscribe(client, client.mock_connection.recognizer.asked_by_url(target))
 
     async def _on_frame(self, client: Client, frame: str | bytes) -> None:
-        text = frame if isinstance(frame, str) else frame.decode("utf-8", "replace")
+        said = client.mock_connection.said(frame)
+        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
         value = read(text)
         client.received.append(value)
         self.received.append(value)
@@ -469,10 +471,10 @@ class MockExchange:
         """The source of one stream and symbol; None where nobody is subscribed."""
         for client in self.clients:
             if key in client.subscribed:
-                return client.mock_connection.frame_source(client.subscribed[key])
+                return client.mock_connection.frame_source(client.subscribed[key], client.subscribed.keys())
         if key in self._started:
             mock_connection, wanted = self._started[key]
-            return mock_connection.frame_source(wanted)
+            return mock_connection.frame_source(wanted, self._started.keys())
         return None
 
     async def _send_with_faults(self, key: Key, generated: GeneratedFrame) -> None:
@@ -502,9 +504,11 @@ class MockExchange:
             self.sent_frames.missed.setdefault(key, []).append(generated)
 
     def _count_sent(self, key: Key, generated: GeneratedFrame) -> None:
-        self.counts[key] += 1
-        if self._keep:
-            self.sent.setdefault(key, []).extend(generated.ids)
+        """Counts a frame for each stream that it is of."""
+        for stream, ids in (generated.shared or {key[0]: generated.ids}).items():
+            self.counts[stream, key[1]] += 1
+            if self._keep:
+                self.sent.setdefault((stream, key[1]), []).extend(ids)
 
     async def _deliver(self, client: Client, key: Key, generated: GeneratedFrame, broken: bool = False) -> bool:
         """Sends one data frame to one client, subject to the faults that are on. Returns whether it was sent."""
@@ -514,10 +518,10 @@ class MockExchange:
         frame = client.mock_connection.encode(generated.text)
         frame = corrupted(frame) if broken else frame
         try:
-            await client.write(frame, key, generated.ids, broken)
+            await client.write(frame, key, generated, broken)
             client.data += 1
             if faults.duplicate_every and client.data % faults.duplicate_every == 0:
-                await client.write(frame, key, generated.ids, broken)
+                await client.write(frame, key, generated, broken)
             if faults.garbage_every and client.data % faults.garbage_every == 0:
                 self.garbage += 1
                 await client.write(client.mock_connection.encode(GARBAGE), broken=True)
@@ -547,7 +551,7 @@ class MockExchange:
 def _wrong_kind(connection: Connection, frame: str | bytes) -> str | None:
     """What is wrong with the kind of a client's frame; None where nothing is."""
     kind = "text" if isinstance(frame, str) else "binary"
-    if connection.transport != "websocket" or kind == connection.send_as:
+    if connection.transport != "websocket" or connection.send_as in (kind, "codec"):
         return None
     return f"this venue takes {connection.send_as} frames, this one is {kind}"
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from k2conn.engine.conversation.routing import STREAM, Router
+from k2conn.engine.conversation.routing import Router
 from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItems
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan, Reader, Stream, Symbol
@@ -81,13 +81,12 @@ class FieldDetection:
         self._router = Router(connection, self.streams)
 
     def rows(self, frame: Json, state: dict[str, Json], received_at: int = _SOME_DAY) -> list[ItemValues]:
-        """All items of a frame's data messages, the oldest first."""
+        """All items of a frame's data messages, the oldest first; of a message of several streams those of each."""
         scope = Scope(state)
         scope.received_at = received_at
         found: list[ItemValues] = []
         for message in messages(self.connection, frame, scope):
-            kind, at = self._router.route(message, scope)
-            if kind == STREAM:
+            for at in self._router.streams(self._router.route(message, scope)):
                 scope.message = message
                 found += self._rows(self.streams[at], message, scope)
         return found

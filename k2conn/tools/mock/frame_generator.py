@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from itertools import cycle
@@ -28,6 +28,8 @@ class GeneratedFrame(NamedTuple):
 
     text: bytes
     ids: tuple[str, ...]
+    shared: Mapping[str, tuple[str, ...]] | None = None
+    """The ids by stream, where the frame is several streams'."""
 
 
 @dataclass(slots=True)
@@ -127,7 +129,8 @@ class SyntheticFrames:
         for span in template.spans:
             container, key = span.place
             container[key] = span.write(self._begin(span, now_us))
-        return GeneratedFrame(encoded(template.frame), self._ids(template))
+        ids = self._ids(template)
+        return GeneratedFrame(encoded(template.frame), ids, _by_stream(template, ids))
 
     def _ids(self, template: FrameTemplate) -> tuple[str, ...]:
         """The ids as the plan reads them; taken directly from the leaves where those are the ids unchanged."""
@@ -174,6 +177,14 @@ class SyntheticFrames:
         last = tick(was)
         most = 2 * int(abs(number) / last)
         return spelled(self._random.randint(1, most) * last * (1 if number > 0 else -1), was)
+
+
+def _by_stream(template: FrameTemplate, ids: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
+    names = dict.fromkeys(row.stream.name for row in template.rows)
+    if len(names) < 2:
+        return None
+    return {name: tuple(one for one, row in zip(ids, template.rows, strict=True) if row.stream.name == name)
+            for name in names}
 
 
 def _moved(was: Json, shift: Decimal) -> Json:

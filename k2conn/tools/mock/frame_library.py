@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from k2conn import exactjson
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, Json, Stream
+from k2conn.plan import Condition, Json
 from k2conn.scope import Scope
 from k2conn.tools.mock.field_detection import AMOUNT, PRICE, TIME, FieldDetection, ItemValues
 from k2conn.tools.mock.learned_replies import DataFrame, messages, remember
@@ -20,6 +20,8 @@ class LibraryFrame:
     """An example frame and its properties."""
 
     data: DataFrame
+    streams: frozenset[str]
+    """The streams that its items are of: several where one message is many streams' (`also`)."""
     symbol: str
     """Our name of the symbol of its first item."""
     updates: bool
@@ -42,7 +44,12 @@ class FrameLibrary:
     @property
     def streams(self) -> frozenset[str]:
         """The streams with usable frames."""
-        return frozenset(one.data.stream for one in self.shown if one.updates or one.snapshot_frame)
+        return frozenset[str]().union(*(one.streams for one in self.shown if one.updates or one.snapshot_frame))
+
+    def leader(self, stream: str) -> str:
+        """The stream whose frames a stream's items come in: another one's, where it has no frames of its own."""
+        holding = [one.data.stream for one in self.shown if stream in one.streams]
+        return stream if not holding or stream in holding else holding[0]
 
     def recordings(self, stream: str, symbol: str) -> list[LibraryFrame]:
         """All frames of one stream whose first item is of one symbol (our name)."""
@@ -78,14 +85,16 @@ class FrameLibrary:
         if not rows or rows[0].symbol is None:
             return None
         stream = self._streams[data.stream]
+        streams = frozenset(row.stream.name for row in rows)
         snapshot_frame = stream.carry is not None and stream.carry.begin is not None and self._holds(
             stream.carry.begin.condition, data
         )
         snapshot = stream.snapshot is not None and self._holds(stream.snapshot.condition, data)
         return LibraryFrame(
             data=data,
+            streams=streams,
             symbol=rows[0].symbol.record,
-            updates=not snapshot_frame and not snapshot and _all_complete(stream, rows),
+            updates=not snapshot_frame and not snapshot and _all_complete(rows),
             snapshot_frame=snapshot_frame,
             named=all(row.identity for row in rows),
             ids=tuple(row.identity or "" for row in rows),
@@ -100,13 +109,13 @@ class FrameLibrary:
         return False
 
 
-def _all_complete(stream: Stream, rows: Sequence[ItemValues]) -> bool:
+def _all_complete(rows: Sequence[ItemValues]) -> bool:
     """Whether every item can become a record (of deltas: whether it has a symbol)."""
     for row in rows:
         if row.symbol is None or row.dropped:
             return False
         numbers = [value for role in _NUMBERS for value in row.values[role]]
-        if stream.carry is None and not all(value is None or type(value) is int for value in numbers):
+        if row.stream.carry is None and not all(value is None or type(value) is int for value in numbers):
             return False
     return True
 

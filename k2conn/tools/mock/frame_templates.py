@@ -87,8 +87,8 @@ class FrameTemplates:
 
     def _about(self, frame: Json, wanted: RequestedSubscription, state: dict[str, Json]) -> bool:
         rows = self.detection.rows(frame, state)
-        about = {(row.stream.name, row.symbol.record if row.symbol else None) for row in rows}
-        return about == {(wanted.stream, wanted.symbol.record)}
+        symbols = {row.symbol.record if row.symbol else None for row in rows}
+        return bool(rows) and rows[0].stream.name == wanted.stream and symbols == {wanted.symbol.record}
 
     def _looked_up(
         self, frame: Json, wanted: RequestedSubscription, then: Mapping[str, Json], now: dict[str, Json]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.codecs.decoding import decoder
-from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, STREAM, UNKNOWN, Router
+from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, UNKNOWN, Router
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, ConnectorTest, Json, Plan, Stream
 from k2conn.scope import Scope
@@ -95,8 +95,7 @@ def stream_of(
 ) -> Stream | None:
     """The stream of a frame's first data message; None for other frames, whose captures are kept."""
     for message in messages(connection, frame, scope):
-        kind, at = router.route(message, scope)
-        if kind == STREAM:
+        for at in router.streams(router.route(message, scope)):
             return streams[at]
         remember(connection, message, scope)
     return None

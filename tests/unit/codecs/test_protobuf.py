@@ -112,9 +112,9 @@ def test_a_descriptor_is_what_its_proto_file_says(name: str) -> None:
 
 
 def book() -> FrameEncoding:
-    """Frames of `v.Book`: parts in parts, numbers in both ways of packing, texts by name."""
+    """Frames of `v.Book`: parts in parts, numbers in both ways of packing, texts by name, groups of old files."""
     found = descriptor_pb2.FileDescriptorSet()
-    file = found.file.add(name="v.proto", package="v", syntax="proto3")
+    file = found.file.add(name="v.proto", package="v", syntax="proto2")
     outer = file.message_type.add(name="Book")
     outer.field.add(name="name", number=1, type=9, label=1)
     outer.field.add(name="inner", number=2, type=11, label=3, type_name=".v.Book")
@@ -124,11 +124,20 @@ def book() -> FrameEncoding:
     entry.field.add(name="key", number=1, type=9, label=1)
     entry.field.add(name="value", number=2, type=9, label=1)
     outer.field.add(name="more", number=5, type=11, label=3, type_name=".v.Book.MoreEntry")
+    group = outer.nested_type.add(name="Side")
+    group.field.add(name="ids", number=1, type=4, label=3)
+    group.field.add(name="book", number=2, type=11, label=3, type_name=".v.Book")
+    outer.field.add(name="side", number=6, type=10, label=3, type_name=".v.Book.Side")
     return FrameEncoding(binary=("protobuf",), settings={"descriptor": found.SerializeToString(), "message": "v.Book"})
 
 
 def within(count: int, part: bytes) -> bytes:
     return _text(2, part * count)
+
+
+def group(part: bytes) -> bytes:
+    """Of field 6; two values, and what is in it."""
+    return b"\x33" + part + b"\x34"
 
 
 FLOODS = {
@@ -138,6 +147,9 @@ FLOODS = {
     "packed numbers of eight bytes": lambda count: _text(4, bytes(8 * (count - 1))),
     "numbers that are not packed": lambda count: _number(3, 300) * count,
     "texts by name": lambda count: _text(5, b"") * count,
+    "empty groups": lambda count: group(b"") * ((count - 1) // 2) + _text(1, "x" * MOST),
+    "packed varints in a group": lambda count: group(_text(1, b"\x01" * (count - 3))),
+    "parts in a group in a part": lambda count: within(1, group(_text(2, b"") * (count - 3))),
     "fields that nobody knows": lambda count: _number(99, 1) * count,
     "groups that nobody knows": lambda count: b"\x5b\x5c" * ((count - 1) // 2) + _text(1, "x" * MOST),
 }
@@ -165,7 +177,8 @@ def test_a_frame_of_more_values_than_there_may_be_is_refused_before_they_are_mad
 @pytest.mark.parametrize("broken", [
     _text(1, "x" * MOST) + b"\x0a\xff\xff\xff\xff\x07", _text(1, "x" * MOST) + b"\xff" * 20, b"\x0f" + bytes(MOST),
     _text(1, "x" * MOST) + b"\x5c", within(MOST // 2, b"\x0a\x05"), _text(1, "x" * MOST) + b"\x80",
-    _text(1, "x" * MOST) + (b"\x5b" * 5000),
+    _text(1, "x" * MOST) + (b"\x5b" * 5000), _text(1, "x" * MOST) + b"\x33" + b"\x34" * 2,
+    _text(1, "x" * MOST) + within(1, b"\x33") + b"\x34",
 ])
 def test_a_long_frame_that_is_broken_is_malformed(broken: bytes) -> None:
     with pytest.raises(RecordError) as caught:
@@ -175,7 +188,8 @@ def test_a_long_frame_that_is_broken_is_malformed(broken: bytes) -> None:
 
 PIECES = ((_text(1, "ab"), 1), (_text(2, b""), 1), (within(3, _text(2, _text(3, b"\1\2"))), 13),
           (_text(3, b"\1\2\3"), 4), (_text(4, bytes(16)), 3), (_number(3, 300), 1), (_text(5, _text(1, "k")), 2),
-          (_number(77, 1), 1))
+          (_number(77, 1), 1), (group(_text(1, b"\1\2\3") + _text(2, group(_text(1, b"\1")))), 11),
+          (b"\x5b" + _text(2, _text(3, b"\1\2")) + b"\x5c", 3))
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12))

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from k2conn.compiler.compiler import check_text
-from k2conn.engine.conversation.session import Send
+from k2conn.engine.conversation.end_causes import EndCause
+from k2conn.engine.conversation.session import Close, Send
+from k2conn.errors import SettingsError
 from tests.paths import ROOT
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, Script, plan_of, trade, trades
 
@@ -565,6 +567,47 @@ def test_all_that_is_sent_is_of_the_kind_that_the_file_says() -> None:
     message = {"ping": 7}
     assert session.respond(message, session.router.route(message, session.scope)) == [Send(b'{"pong":7}')]
     assert session.retire(1021.0, 0) == [Send(b'{"unsub":["BTC-USD"]}')]
+
+
+BY_CODEC = """
+  send_as: codec
+  codec:
+    binary: layout
+    layout:
+      byte_order: big
+      frame: {type: text 1, body: body}
+      body: {by: type, of: {L: login, S: sub, R: beat}}
+      login: {user: text 6 spaces}
+      sub: {symbols: {count: u8, of: name}}
+      name: {symbol: text 8}
+      beat: {nothing: bytes}
+  heartbeat: {every: 20s, send: {type: R, body: {kind: beat, nothing: ""}}}
+  answer: [{when: {ping: $present}, send: pong}]
+  steps:
+    - send: {type: L, body: {kind: login, user: %s}}
+    - send: {type: S, body: {kind: sub, symbols: {$each_symbol: {symbol: $symbol}}}}
+      for: trade
+      expect: first-data
+"""
+
+
+def test_what_is_sent_may_be_what_the_codec_writes() -> None:
+    session = script(BY_CODEC % "me", BTC).session
+    assert session.open(1000.0, 0)[-2:] == [Send(b"Lme    "), Send(b"S\1BTC-USD\0")]
+    assert session.timer(1020.0, 0) == [Send(b"R")]
+    message = {"ping": 7}
+    answered = session.respond(message, session.router.route(message, session.scope))
+    assert answered == [Send("pong")], "a bare text is sent as it stands"
+
+
+def test_what_the_codec_cannot_say_ends_the_connection_and_is_not_sent() -> None:
+    session = script(BY_CODEC % "much_too_long", BTC).session
+    with pytest.raises(SettingsError, match="`send_as: codec`: layout cannot say"):
+        session.frames(0)
+    actions = session.open(1000.0, 0)
+    assert not [one for one in actions if isinstance(one, Send)]
+    (end,) = [one for one in actions if isinstance(one, Close)]
+    assert (end.cause, "layout cannot say" in end.detail) == (EndCause.SETTINGS, True)
 
 
 def test_a_session_that_was_not_opened_has_nothing_to_take_back() -> None:

@@ -328,7 +328,9 @@ def test_frames_that_are_no_json_are_said_to_be_unread() -> None:
         ('> {"a":1}', '{"a":1}', True),
         ("2026-01-02 03:04:05,123 - sent: [1,2]", "[1,2]", True),
         ('[2026-01-02T03:04:05+00:00][recv] {"a":1}', '{"a":1}', False),
+        ('2026-01-02T03:04:05Z < 42["a",{}]', '42["a",{}]', False), ("03:04:05 > 40", "40", True),
         # what is no prefix stays
+        ("2026-01-02T03:04:05.40", "2026-01-02T03:04:05.40", False), ('42["a",{}]', '42["a",{}]', False),
         ("1767323045", "1767323045", False), ("inverse", "inverse", False), ("out of [1]", "out of [1]", False),
         ("2026-01-02T03:04:05Z hello {x", "2026-01-02T03:04:05Z hello {x", False),
         ('[1,"te",[3]]', '[1,"te",[3]]', False),
@@ -360,6 +362,49 @@ def test_what_was_sent_becomes_steps_and_its_answers_what_is_expected() -> None:
     assert "GAP: 1 sent frame with a key or a token" in text
     assert "# sent in the sample: ping" in text
     assert (played.frames, played.unrecognised, played.dead) == (6, 0, 0)
+
+
+SOCKET_IO = (
+    '< 0{"sid":"abc","pingInterval":25000,"pingTimeout":20000}', "> 40", '< 40{"sid":"def"}',
+    '> 42["subscribe",{"channel":"trades","pairs":["BTC-USD","ETH-USD"]}]',
+    '< 42["subscribed",{"channel":"trades","pairs":["BTC-USD","ETH-USD"]}]',
+    '< 42["trade",{"pair":"BTC-USD","id":1,"price":"64000.1","amount":"0.25","side":"buy","time":1767623402123}]',
+    '< 42["trade",{"pair":"ETH-USD","id":2,"price":"3100.1","amount":"1.5","side":"sell","time":1767623402223}]',
+)
+
+
+def test_events_of_socket_io() -> None:
+    text, played = tried_of(*SOCKET_IO, "< 2", "> 3")
+    assert (played.frames, played.mapped, played.conversation) == (6, 2, 4)
+    assert (played.unrecognised, played.dead, played.streams["trade"].records) == (0, 0, 2)
+    plan, problems = check_text("venue.yaml", text, Path())
+    assert plan is not None, problems
+    connection = plan.connections[0]
+    assert connection.codec.text == ("prefixed",)
+    assert [step.name for step in connection.steps][:2] == ["open", "enter"]
+    assert connection.steps[2].text == '42["subscribe",{"channel":"trades","pairs":["{$symbol}"]}]'
+    assert "expect: {accepted: {event: subscribed, data.channel: trades}}" in text
+    assert 'answer: [{when: {prefix: "2"}, send: "3"}]' in text
+    assert "when: {event: trade}" in text
+    assert plan.tests, "a frame of the sample became a test"
+
+
+def test_an_older_socket_io_is_pinged_as_its_welcome_says() -> None:
+    text, _ = tried_of(*SOCKET_IO, "> 2", "< 3")
+    assert 'heartbeat: {every: "25000 ms", send: "2", answer: {prefix: "3"}}' in text
+    assert "answer: [" not in text
+
+
+def test_lists_of_texts_of_sockjs() -> None:
+    rows = [exactjson.encode([trade(id=number)]).decode() for number in (1, 2, 3)]
+    sent = exactjson.encode(['{"op":"sub","symbol":"BTC-USD"}']).decode()
+    text, played = tried_of("< o", f"> {sent}", *(f"< a{row}" for row in rows), "< h")
+    assert (played.frames, played.unreadable, played.unrecognised) == (5, 0, 0)
+    assert played.streams["trade"].records == 3
+    assert "body[*].from_json(@)" in text
+    assert "- {prefix: h}" in text
+    assert "- {name: open, expect: {accepted: {prefix: o}}}" in text
+    assert r'- send: ["{\"op\":\"sub\",\"symbol\":\"{$symbol}\"}"]' in text
 
 
 def test_frames_that_are_lists_of_messages() -> None:

@@ -1,0 +1,160 @@
+"""Plain frames of one connection, mapped in C from their text (`k2conn.native.FrameMapper`): no message is decoded.
+
+Here it is decided what C may do by itself: of a connection whose routes depend on plain paths alone, the streams whose
+rules and fields need nothing but plain paths. All other frames, and every item that is not plain, are the general way's
+(`FramePipeline`), which makes the same of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from k2conn import exactjson, native
+from k2conn.engine.conversation import routing
+from k2conn.engine.conversation.session import Session
+from k2conn.engine.mapping.mapped_record import MappedRecord
+from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
+from k2conn.engine.mapping.stream_mapping import StreamMapping
+from k2conn.engine.mapping.symbol_contexts import SymbolContext
+from k2conn.envelope import Envelope
+from k2conn.plan import ROOTS, ConditionPath, Getter, Stream
+from k2conn.scope import Scope
+
+Take = Callable[[Sequence[str | bytes], int, Scope, list[Envelope]], tuple[int, int, int]]
+"""Maps frames from one of them on, into the list: frame, message and item of the first that is not plain."""
+
+_ITEM, _MESSAGE = ROOTS.index("item"), ROOTS.index("message")
+_LEAVES, _FLOWS = 64, 64
+
+
+class PlainFrames:
+    """Those of one connection, for as long as its subscriptions stay the same."""
+
+    def __init__(self, session: Session, mappings: Sequence[StreamMapping], each: Getter | None) -> None:
+        self._session = session
+        self._mappings = mappings
+        self._flows: dict[int, int] = {}
+        """The number that C has for a stream, by the session's."""
+        self._mapper = self._made(each) if native.FrameMapper is not None else None
+        self.take: Take = self._mapper.take if self._mapper is not None else _nothing
+        self._subscribed = session.subscriptions.all
+
+    @property
+    def up_to_date(self) -> bool:
+        """Whether the subscriptions are those that it was made for."""
+        return self._subscribed is self._session.subscriptions.all
+
+    @property
+    def possible(self) -> bool:
+        """Whether it can map anything."""
+        return self._mapper is not None
+
+    @property
+    def frame(self) -> int:
+        """Which frame was being mapped when `take` raised."""
+        return int(self._mapper.frame) if self._mapper is not None else 0
+
+    def _made(self, each: Getter | None) -> Any:
+        """The native mapper; None where it could map nothing."""
+        paths = self._session.router.paths
+        split = None if each is None else _place(each)
+        if paths is None or (each is not None and split is None):
+            return None
+        leaves = list(paths)
+        flows: list[tuple[Any, ...]] = []
+        for at, mapping in enumerate(self._mappings):
+            flow, rules = self._flow(mapping), _paths_of(mapping.stream)
+            if flow is not None and rules is not None and len(flows) < _FLOWS:
+                self._flows[at] = len(flows)
+                flows.append(flow)
+                leaves += [leaf for leaf in rules if leaf not in leaves]
+        described = tuple(map(_leaf, leaves))
+        if not flows or len(leaves) > _LEAVES or any(place is None for place, *_ in described):
+            return None
+        return native.FrameMapper(
+            leaves=described, flows=tuple(flows), split=split, route=self._route, decode=exactjson.quick,
+            odd=CONVERSION_ERRORS,
+        )
+
+    def _flow(self, mapping: StreamMapping) -> tuple[Any, ...] | None:
+        """What C is told of a stream; None where it cannot map it."""
+        stream, key = mapping.stream, mapping.number_key
+        direct = stream.symbol.direct
+        plain = direct is not None and direct.conversion is not None and direct.conversion.kind == "text"
+        symbol = _place(direct.get) if direct is not None and plain else None
+        items = _place(stream.each) if stream.each is not None else None
+        if symbol is None or (stream.each is not None and items is None) or not mapping.of_text:
+            return None
+        number = ((_ITEM, (key,)),) if key is not None else None
+        if mapping.window.size == 0 or (key is not None and not key.isascii()):
+            return None
+        return (items, symbol, number, partial(self._enter, mapping), partial(self._repeated, mapping), mapping,
+                mapping.window)
+
+    # -- what C asks
+
+    def _route(self, text: str) -> int:
+        """Twice the number of the stream that takes a message, and 1 more where its items are to be turned; -1 where
+        that is not for C.
+        """
+        scope, message = self._session.scope, exactjson.decode(text)
+        kind, at = self._session.router.route(message, scope)
+        if kind != routing.STREAM or at not in self._flows:
+            return -1
+        mapping = self._mappings[at]
+        scope.message = message
+        if mapping.special(message, scope):
+            return -1
+        turned = mapping.stream.each is not None and mapping.stream.newest_first(message, scope)
+        return 2 * self._flows[at] + turned
+
+    def _enter(self, mapping: StreamMapping, name: str) -> tuple[Any, ...] | None:
+        """The mapper, context and account of a symbol; None where its records are not for C, or not yet."""
+        found = mapping.native(name)
+        expected = found is not None and self._session.subscriptions.expects(
+            mapping.stream.name, found[1].resolved.native
+        )
+        return None if expected else found
+
+    def _repeated(
+        self, mapping: StreamMapping, context: SymbolContext, identity: str, content: bytes, envelope: Envelope,
+        event: int, price: int | None, item: str, message: str,
+    ) -> Envelope | None:
+        scope = self._session.scope
+        scope.message = exactjson.decode(message)
+        made = MappedRecord(identity, event, price, envelope, content)
+        return mapping.repeated(context, made, exactjson.decode(item), scope)
+
+
+def _nothing(frames: Sequence[str | bytes], at: int, scope: Scope, out: list[Envelope]) -> tuple[int, int, int]:
+    return at, 0, 0
+
+
+def _place(get: Getter) -> tuple[Any, ...] | None:
+    """The paths of a getter that leads into the message, or the item, alone; None where it does more."""
+    place: tuple[tuple[int, tuple[str | int, ...]], ...] | None = getattr(get, "place", None)
+    if place is None or not all(root in (_ITEM, _MESSAGE) for root, _ in place):
+        return None
+    return place if all(type(step) is int or str(step).isascii() for _, steps in place for step in steps) else None
+
+
+def _leaf(path: ConditionPath) -> tuple[tuple[Any, ...] | None, int, frozenset[Any] | None]:
+    """A leaf as C is told of it; its place is None where that leads elsewhere."""
+    if path.null_at is None:
+        return _place(path.get), int(path.presence), path.wanted
+    place = _place(path.null_at)
+    return place if place is not None and len(place) == 1 else None, 2, None
+
+
+def _paths_of(stream: Stream) -> Iterable[ConditionPath] | None:
+    """What decides the rules of a stream that are asked of a whole message; None where that is more than paths."""
+    found: list[ConditionPath] = []
+    for rule in (stream.snapshot, stream.drop_when, stream.other_order_when):
+        if rule is None:
+            continue
+        if rule.paths is None:
+            return None
+        found += rule.paths
+    return found

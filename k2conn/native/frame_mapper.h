@@ -1,0 +1,755 @@
+/* From the text of frames to records: for frames that are plain JSON (json_text.h) and messages whose rules need nothing
+   but plain paths, what `k2conn.engine.frame_pipeline` does with the decoder, the router, the stream's mapping and the
+   duplicate window, without making Python's objects of what the frame says.
+
+   A FrameMapper belongs to one connection. Python (`k2conn.engine.mapping.frame_mapper`) describes to it what a route is
+   known by (its *leaves*), and each stream that it can map (a *flow*): where its items are, their symbol, their number. It
+   asks Python once for each route (`route`) and for each symbol (`enter`), and remembers the answer. Of what it must not
+   decide (a record that came before, or with other content) it tells the flow's `odd`.
+
+   `take` goes through frames from one on until it meets what is not plain, and says where that is: frame and item. What came
+   before is in the list of envelopes, in the duplicate window, and in the accounts; of the item itself nothing is anywhere.
+   Whoever called does it the general way and calls again behind it. The books of one call are kept here by symbol and
+   written into the accounts at its end, or before Python is asked for anything that might look at them.
+
+   It runs with the interpreter's lock all the time, and is not entered again: `take` from what it calls is refused.
+   Bounds: LEAVES, FLOWS, ROUTES that are remembered, SYMBOLS of a flow, TOUCHED tallies until they are booked. */
+#ifndef K2CONN_FRAME_MAPPER_H
+#define K2CONN_FRAME_MAPPER_H
+
+#define LEAVES 64
+#define FLOWS 64
+#define ROUTES 2000
+#define SYMBOLS 20000
+#define TOUCHED 64
+#define LONGEST_LEAF 200 /* bytes of a text that a route is known by; with a longer one the frame is not plain */
+
+typedef struct {
+    Place place;
+    int presence;     /* 1: it only counts that something is there; 2: be it null */
+    PyObject *wanted; /* a frozenset of the values that count, all others only as true or not; NULL where all count */
+} Leaf;
+
+/* What is known of a symbol on a flow, and what is not yet in its account. */
+typedef struct {
+    PyObject *mapper, *context, *account; /* owned */
+    int64_t received, event;
+    PyObject *price;   /* owned: of the latest record; NULL where nothing is to be booked */
+    PyObject *numbers; /* owned: the state of the symbol's numbers, with something to book; or NULL */
+    int64_t last;      /* ... the latest of them */
+} Tally;
+
+typedef struct {
+    Place items, symbol, number;              /* nowhere: the message is the item; there is no number */
+    PyObject *enter, *odd, *mapping, *window; /* owned; the last is the duplicate window */
+    PyObject *known;                          /* owned: a dict from the venue's name of a symbol to its place in: */
+    Tally *tallies;
+    int count, room;
+    PyObject *young, *old;                    /* owned: the window's dicts, as long as nobody else may change them; or NULL */
+    int64_t size;
+} Flow;
+
+/* Where a call is: frame, message of it, item of that. */
+typedef struct {
+    Py_ssize_t frame;
+    int message, item;
+} At;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *route, *decode; /* text of a message -> 2 * flow + whether its items are turned, or -1; text -> value */
+    PyObject *routes;         /* a dict from what a route is known by to the same */
+    PyObject *odd;            /* exceptions after which a value's full reader is asked */
+    Place split;              /* where the messages of a frame are; nowhere: it is one */
+    Leaf *leaves;
+    Flow *flows;
+    int leaf_count, flow_count, busy;
+    PyObject *last_key; /* owned: what the route before was known by; and that */
+    long last_route;
+    PyObject *scope, *out, *moment, *epoch; /* of the call under way: the caller's, the caller's, owned, owned */
+    int64_t received;
+    Py_ssize_t frame;        /* the one that is mapped, or was when something went wrong */
+    Tally *touched[TOUCHED]; /* with something to book */
+    int touched_count;
+    JsonText json;
+} FrameMapper;
+
+static PyObject *name_received, *name_event, *name_moment, *name_price, *name_numbers, *name_last, *name_epoch,
+    *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_symbol;
+
+static int name_attributes(void)
+{
+    static const struct {
+        PyObject **to;
+        const char *name;
+    } names[] = {{&name_received, "received"}, {&name_event, "last_event_us"}, {&name_moment, "last_received_us"},
+                 {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"}, {&name_epoch, "epoch"},
+                 {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
+                 {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_symbol, "symbol"}};
+    for (size_t at = 0; at < sizeof names / sizeof *names; at++)
+        if ((*names[at].to = PyUnicode_InternFromString(names[at].name)) == NULL)
+            return -1;
+    return 0;
+}
+
+static int set_int(PyObject *object, PyObject *name, int64_t number)
+{
+    PyObject *value = PyLong_FromLongLong(number);
+    int done = value != NULL ? PyObject_SetAttr(object, name, value) : -1;
+    Py_XDECREF(value);
+    return done;
+}
+
+static int get_int(PyObject *object, PyObject *name, int64_t *found)
+{
+    PyObject *value = PyObject_GetAttr(object, name);
+    int whole = value != NULL && exact_int(value, found);
+    if (value != NULL && !whole)
+        PyErr_Format(PyExc_TypeError, "%U is a whole number of 64 bits", name);
+    Py_XDECREF(value);
+    return whole ? 0 : -1;
+}
+
+/* -- the books */
+
+/* The number of a record that is the next one. 0, or -1 with an exception set. */
+static int keep_number(const FrameMapper *self, PyObject *numbers, int64_t number, int64_t event)
+{
+    return set_int(numbers, name_last, number) < 0 || PyObject_SetAttr(numbers, name_epoch, self->epoch) < 0
+                   || set_int(numbers, name_event_us, event) < 0 ? -1 : 0;
+}
+
+static int book(const FrameMapper *self, Tally *tally)
+{
+    int64_t before;
+    if (get_int(tally->account, name_received, &before) < 0
+        || set_int(tally->account, name_received, before + tally->received) < 0)
+        return -1;
+    tally->received = 0;
+    if (set_int(tally->account, name_event, tally->event) < 0
+        || PyObject_SetAttr(tally->account, name_moment, self->moment) < 0
+        || PyObject_SetAttr(tally->account, name_price, tally->price) < 0)
+        return -1;
+    return tally->numbers != NULL ? keep_number(self, tally->numbers, tally->last, tally->event) : 0;
+}
+
+/* All that was counted goes into the accounts, and what is kept of others' state is forgotten: somebody else may look at
+   both. An exception that is set stays, or else the first that comes. 0, or -1 with one set. */
+static int book_all(FrameMapper *self)
+{
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    for (int at = 0; at < self->touched_count; at++) {
+        Tally *tally = self->touched[at];
+        if (book(self, tally) < 0) {
+            if (type == NULL)
+                PyErr_Fetch(&type, &error, &trace);
+            else
+                PyErr_Clear();
+        }
+        tally->received = 0;
+        Py_CLEAR(tally->price);
+        Py_CLEAR(tally->numbers);
+    }
+    self->touched_count = 0;
+    for (Flow *flow = self->flows; flow < self->flows + self->flow_count; flow++) {
+        Py_CLEAR(flow->young);
+        Py_CLEAR(flow->old);
+    }
+    PyErr_Restore(type, error, trace);
+    return type != NULL ? -1 : 0;
+}
+
+/* One more record of a symbol. 0, or -1 with an exception set. */
+static int count_record(FrameMapper *self, Tally *tally, int64_t event, PyObject *price)
+{
+    if (!tally->received) {
+        if (self->touched_count == TOUCHED && book_all(self) < 0)
+            return -1;
+        self->touched[self->touched_count++] = tally;
+    }
+    tally->received++;
+    tally->event = event;
+    Py_XSETREF(tally->price, Py_NewRef(price));
+    return 0;
+}
+
+/* -- routes: below, 1 is done, 0 is not plain, -1 is an exception */
+
+/* What counts of the value at a leaf, into the key of a route. */
+static int put_leaf(Buffer *key, const Leaf *leaf, const Given *given)
+{
+    int at = node_at(&leaf->place, given);
+    const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
+    if (node == NULL || (node->kind == JSON_NULL && leaf->presence < 2))
+        return put_bytes(key, "-", 1) < 0 ? -1 : 1;
+    if (leaf->presence)
+        return put_bytes(key, "+", 1) < 0 ? -1 : 1;
+    int counts = node->kind == JSON_STRING || node->kind == JSON_FALSE || node->kind == JSON_TRUE;
+    if (leaf->wanted != NULL) {
+        counts = 0;
+        if (node->kind < JSON_LIST) {
+            PyObject *value = object_of(given, at);
+            counts = value != NULL ? PySet_Contains(leaf->wanted, value) : -1;
+            Py_XDECREF(value);
+            if (counts < 0)
+                return -1;
+        }
+        if (!counts)
+            return put_bytes(key, json_is_true(given->json, at) ? "y" : "n", 1) < 0 ? -1 : 1;
+    }
+    if (!counts || node->size > LONGEST_LEAF)
+        return 0;
+    char kind = (char)('0' + node->kind);
+    return put_bytes(key, &kind, 1) < 0 || put_text(key, given->json->text + node->start, node->size) < 0 ? -1 : 1;
+}
+
+/* Asks Python, and remembers it. */
+static int ask_route(FrameMapper *self, const Given *given, PyObject *key, long *found)
+{
+    const JsonNode *node = given->json->nodes + given->top;
+    PyObject *text = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
+    PyObject *route = text != NULL ? PyObject_CallOneArg(self->route, text) : NULL;
+    Py_XDECREF(text);
+    *found = route != NULL ? PyLong_AsLong(route) : -1;
+    int done = route == NULL || (*found == -1 && PyErr_Occurred()) ? -1 : 1;
+    if (done == 1 && *found >= 2 * self->flow_count) {
+        PyErr_SetString(PyExc_ValueError, "no such flow");
+        done = -1;
+    }
+    if (done == 1 && PyDict_GET_SIZE(self->routes) < ROUTES && PyDict_SetItem(self->routes, key, route) < 0)
+        done = -1;
+    Py_XDECREF(route);
+    return done;
+}
+
+/* The route of the message that `given` begins at. */
+static int find_route(FrameMapper *self, const Given *given, long *found)
+{
+    Buffer key;
+    int done = 1;
+    buffer_open(&key);
+    for (int at = 0; done == 1 && at < self->leaf_count; at++)
+        done = put_leaf(&key, self->leaves + at, given);
+    if (done == 1 && self->last_key != NULL && PyBytes_GET_SIZE(self->last_key) == key.used
+        && memcmp(PyBytes_AS_STRING(self->last_key), key.bytes, (size_t)key.used) == 0) {
+        *found = self->last_route;
+    } else if (done == 1) {
+        PyObject *bytes = PyBytes_FromStringAndSize(key.bytes, key.used);
+        PyObject *known = bytes != NULL ? PyDict_GetItemWithError(self->routes, bytes) : NULL;
+        if (known != NULL)
+            *found = PyLong_AsLong(known);
+        else
+            done = PyErr_Occurred() ? -1 : ask_route(self, given, bytes, found);
+        if (done == 1) {
+            Py_XSETREF(self->last_key, Py_NewRef(bytes));
+            self->last_route = *found;
+        }
+        Py_XDECREF(bytes);
+    }
+    buffer_close(&key);
+    return done;
+}
+
+/* -- items */
+
+/* A symbol that was not met yet: Python says what it is mapped by. */
+static int enter_symbol(FrameMapper *self, Flow *flow, PyObject *native, Tally **found)
+{
+    PyObject *mapper, *context, *account;
+    if (book_all(self) < 0 || flow->count == SYMBOLS)
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *told = PyObject_CallOneArg(flow->enter, native);
+    if (told == NULL || told == Py_None) {
+        Py_XDECREF(told);
+        return told == NULL ? -1 : 0;
+    }
+    int done = PyArg_ParseTuple(told, "OOO", &mapper, &context, &account) ? 1 : -1;
+    if (done == 1 && (Py_TYPE(mapper)->tp_dealloc != mapper_end || !((Mapper *)mapper)->program->of_text)) {
+        PyErr_SetString(PyExc_TypeError, "a symbol is mapped by a mapper whose program can map text");
+        done = -1;
+    }
+    if (done == 1 && flow->count == flow->room) { /* nothing is touched now: they may move */
+        int room = flow->room ? 2 * flow->room : 16;
+        Tally *more = PyMem_Realloc(flow->tallies, (size_t)room * sizeof *more);
+        if (more == NULL) {
+            PyErr_NoMemory();
+            done = -1;
+        } else {
+            flow->tallies = more;
+            flow->room = room;
+        }
+    }
+    PyObject *number = done == 1 ? PyLong_FromLong(flow->count) : NULL;
+    if (number == NULL || PyDict_SetItem(flow->known, native, number) < 0)
+        done = -1;
+    Py_XDECREF(number);
+    if (done == 1) {
+        *found = flow->tallies + flow->count++;
+        **found = (Tally){Py_NewRef(mapper), Py_NewRef(context), Py_NewRef(account), 0, 0, NULL};
+    }
+    Py_DECREF(told);
+    return done;
+}
+
+static int find_symbol(FrameMapper *self, Flow *flow, const Given *given, Tally **found)
+{
+    int at = node_at(&flow->symbol, given);
+    const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
+    if (node == NULL || !(node->kind == JSON_INT || (node->kind == JSON_STRING && node->size)))
+        return 0;
+    PyObject *native = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
+    PyObject *place = native != NULL ? PyDict_GetItemWithError(flow->known, native) : NULL;
+    int done = 1;
+    if (place != NULL)
+        *found = flow->tallies + PyLong_AsLong(place);
+    else
+        done = PyErr_Occurred() ? -1 : enter_symbol(self, flow, native, found);
+    Py_XDECREF(native);
+    return done;
+}
+
+/* Whether a record's number is simply the next one; `numbers` is the symbol's state then, owned. */
+static int is_next(const Flow *flow, const Given *given, const Tally *tally, PyObject **numbers, int64_t *number)
+{
+    int at = node_at(&flow->number, given);
+    const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
+    int64_t last = tally->last;
+    if (node == NULL || node->kind != JSON_INT)
+        return 0;
+    *number = json_int(given->json, node);
+    *numbers = tally->numbers != NULL ? Py_NewRef(tally->numbers) : PyObject_GetAttr(tally->context, name_numbers);
+    if (*numbers == NULL || *numbers == Py_None)
+        return *numbers == NULL ? -1 : 0;
+    return tally->numbers == NULL && get_int(*numbers, name_last, &last) < 0 ? -1 : *number == last + 1;
+}
+
+/* The times of a record without a number, where somebody looks for holes in them. */
+static int keep_time(const FrameMapper *self, const Flow *flow, const Tally *tally, int64_t event)
+{
+    PyObject *tracker = PyObject_GetAttr(flow->mapping, name_suspected);
+    if (tracker == NULL || tracker == Py_None) {
+        Py_XDECREF(tracker);
+        return tracker == NULL ? -1 : 0;
+    }
+    PyObject *symbol = PyObject_GetAttr(tally->context, name_symbol), *time = PyLong_FromLongLong(event);
+    PyObject *done = symbol != NULL && time != NULL
+                         ? PyObject_CallMethodObjArgs(tracker, name_see, symbol, time, self->moment, self->epoch, NULL) : NULL;
+    Py_XDECREF(done);
+    Py_XDECREF(symbol);
+    Py_XDECREF(time);
+    Py_DECREF(tracker);
+    return done != NULL ? 0 : -1;
+}
+
+/* The window's dicts, and how many ids one has at most. 0, or -1 with an exception set. */
+static int look_at_window(Flow *flow)
+{
+    if (flow->young != NULL)
+        return 0;
+    PyObject *young = PyObject_GetAttr(flow->window, name_young), *old = PyObject_GetAttr(flow->window, name_old);
+    int dicts = young != NULL && old != NULL && PyDict_CheckExact(young) && PyDict_CheckExact(old);
+    if (dicts && get_int(flow->window, name_size, &flow->size) == 0) {
+        flow->young = young;
+        flow->old = old;
+        return 0;
+    }
+    Py_XDECREF(young);
+    Py_XDECREF(old);
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_TypeError, "a duplicate window has two dicts");
+    return -1;
+}
+
+/* Whether the duplicate window has not had an id, which it then has; -1 with an exception set. */
+static int is_new(Flow *flow, PyObject *identity, PyObject *content)
+{
+    if (look_at_window(flow) < 0)
+        return -1;
+    int known = PyDict_Contains(flow->old, identity);
+    if (known)
+        return known < 0 ? -1 : 0;
+    Py_ssize_t before = PyDict_GET_SIZE(flow->young);
+    if (PyDict_SetDefault(flow->young, identity, content) == NULL)
+        return -1;
+    if (PyDict_GET_SIZE(flow->young) == before)
+        return 0;
+    if (before + 1 < flow->size)
+        return 1;
+    Py_CLEAR(flow->young);
+    Py_CLEAR(flow->old);
+    PyObject *turned = PyObject_CallMethodNoArgs(flow->window, name_turn);
+    Py_XDECREF(turned);
+    return turned != NULL ? 1 : -1;
+}
+
+/* A record that is made goes where it belongs. 1, or -1 with an exception set. */
+static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally, const Made *made, int64_t event, PyObject *price,
+                PyObject *numbers, int64_t number)
+{
+    PyObject *identity = PyUnicode_DecodeASCII(made->message_id, 36, NULL);
+    PyObject *content = PyBytes_FromStringAndSize(made->content, CONTENT_BYTES);
+    PyObject *envelope = envelope_of((const Mapper *)tally->mapper, made, event, self->moment);
+    int done = identity != NULL && content != NULL && envelope != NULL ? is_new(flow, identity, content) : -1;
+    if (done == 0) {
+        const JsonNode *node = given->json->nodes + given->node, *top = given->json->nodes + given->top;
+        int booked = book_all(self) == 0 && (numbers == NULL || keep_number(self, numbers, number, event) == 0);
+        PyObject *told = booked
+                             ? PyObject_CallFunction(flow->odd, "OOOOLOs#s#", tally->context, identity, content, envelope,
+                                                     (long long)event, price, given->json->text + node->start,
+                                                     (Py_ssize_t)node->size, given->json->text + top->start,
+                                                     (Py_ssize_t)top->size) : NULL;
+        PyObject *instead = told != NULL && told != Py_None ? told : NULL;
+        done = told == NULL || (instead != NULL && PyList_Append(self->out, instead) < 0) ? -1 : 1;
+        Py_XDECREF(told);
+    } else if (done == 1 && (PyList_Append(self->out, envelope) < 0 || count_record(self, tally, event, price) < 0)) {
+        done = -1;
+    } else if (done == 1 && numbers != NULL) {
+        tally->last = number;
+        Py_XSETREF(tally->numbers, Py_NewRef(numbers));
+    }
+    Py_XDECREF(identity);
+    Py_XDECREF(content);
+    Py_XDECREF(envelope);
+    return done;
+}
+
+/* One item to its record. `kept` is 1 as soon as anything of it is anywhere. */
+static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
+{
+    Tally *tally = NULL;
+    PyObject *numbers = NULL, *price = NULL;
+    int64_t number = 0;
+    int done = find_symbol(self, flow, given, &tally);
+    if (done == 1 && flow->number.count)
+        done = is_next(flow, given, tally, &numbers, &number);
+    if (done != 1) {
+        Py_XDECREF(numbers);
+        return done;
+    }
+    const Mapper *mapper = (const Mapper *)tally->mapper;
+    Buffer body;
+    Value values[MOST];
+    Made made = {0};
+    PyObject *noted = NULL;
+    int taken = 0;
+    buffer_open(&body);
+    done = put_body(&body, mapper, given, values, &taken, &noted);
+    if (done == 1)
+        done = finish(mapper, given, &body, values, NULL, &made);
+    if (done == 1 && (price = price_of(mapper->program, values)) == NULL)
+        done = -1;
+    if (done == 1) {
+        int64_t event = (int64_t)values[mapper->program->time_at].number;
+        *kept = 1;
+        done = numbers == NULL && keep_time(self, flow, tally, event) < 0
+                   ? -1 : keep(self, flow, given, tally, &made, event, price, numbers, number);
+    }
+    while (taken)
+        Py_XDECREF(values[--taken].object);
+    Py_XDECREF(made.bytes);
+    Py_XDECREF(price);
+    Py_XDECREF(numbers);
+    Py_XDECREF(noted);
+    buffer_close(&body);
+    return done;
+}
+
+/* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
+static int map_items(FrameMapper *self, Flow *flow, Given *given, int turned, int *at)
+{
+    int items[JSON_NODES], count = 0;
+    const JsonNode *nodes = self->json.nodes;
+    int found = flow->items.count ? node_at(&flow->items, given) : given->top;
+    if (found == NOWHERE || (flow->items.count && nodes[found].kind < JSON_LIST))
+        return 0;
+    if (flow->items.count && nodes[found].kind == JSON_LIST)
+        for (int node = found + 1; node < nodes[found].next; node = nodes[node].next)
+            items[count++] = node;
+    else
+        items[count++] = found;
+    int done = 1;
+    for (*at = 0; done == 1 && *at < count; *at += done == 1) {
+        int kept = 0;
+        given->node = items[turned ? count - 1 - *at : *at];
+        done = map_item(self, flow, given, &kept);
+        if (done < 0 && !kept && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
+            PyErr_Clear(); /* the general way meets it again, and says it with its place */
+            done = 0;
+        }
+    }
+    return done;
+}
+
+static int map_message(FrameMapper *self, Given *given, int top, int *item)
+{
+    long route;
+    *item = 0;
+    given->top = given->node = top;
+    if (self->json.nodes[top].kind < JSON_LIST)
+        return 0;
+    int done = find_route(self, given, &route);
+    return done != 1 ? done : route < 0 ? 0 : map_items(self, self->flows + route / 2, given, (int)(route & 1), item);
+}
+
+/* The text of a frame, borrowed; NULL where it is not plain. */
+static const char *text_of(PyObject *frame, Py_ssize_t *size)
+{
+    const char *text = NULL;
+    if (PyUnicode_CheckExact(frame) && PyUnicode_GET_LENGTH(frame) <= JSON_LONGEST) {
+        text = PyUnicode_AsUTF8AndSize(frame, size);
+        if (text == NULL)
+            PyErr_Clear(); /* half a surrogate pair is not text */
+    } else if (PyBytes_CheckExact(frame) && PyBytes_GET_SIZE(frame) <= JSON_LONGEST) {
+        text = PyBytes_AS_STRING(frame);
+        *size = PyBytes_GET_SIZE(frame);
+        for (Py_ssize_t at = 0; at < *size; at++)
+            if ((unsigned char)text[at] >> 7)
+                return NULL; /* it may not be UTF-8 */
+    }
+    return text;
+}
+
+static int map_frame(FrameMapper *self, PyObject *frame, At *at)
+{
+    Py_ssize_t size = 0;
+    const char *text = text_of(frame, &size);
+    Given given = {.scope = self->scope, .odd = self->odd, .json = &self->json, .moment = self->received,
+                   .decode = self->decode};
+    at->message = at->item = 0;
+    if (text == NULL || !json_scan(&self->json, text, size))
+        return 0;
+    const JsonNode *nodes = self->json.nodes;
+    int found = self->split.count ? node_at(&self->split, &given) : NOWHERE;
+    if (found == NOWHERE || nodes[found].kind != JSON_LIST)
+        return map_message(self, &given, 0, &at->item);
+    int done = 1;
+    for (int node = found + 1; done == 1 && node < nodes[found].next; node = nodes[node].next) {
+        done = map_message(self, &given, node, &at->item);
+        at->message += done == 1;
+    }
+    return done;
+}
+
+static PyObject *frame_mapper_take(PyObject *object, PyObject *const *arguments, Py_ssize_t count)
+{
+    FrameMapper *self = (FrameMapper *)object;
+    At at = {0, 0, 0};
+    if (count != 4 || !PyList_CheckExact(arguments[0]) || !PyList_CheckExact(arguments[3])) {
+        PyErr_SetString(PyExc_TypeError, "take(frames, from, scope, envelopes)");
+        return NULL;
+    }
+    PyObject *frames = Py_NewRef(arguments[0]);
+    at.frame = PyLong_AsSsize_t(arguments[1]);
+    int done = at.frame < 0 || self->busy ? -1 : 1;
+    if (done < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_RuntimeError, "frames are mapped one after the other, from one of them on");
+    if (done == 1) {
+        self->busy = 1;
+        self->scope = arguments[2];
+        self->out = arguments[3];
+        self->moment = PyObject_GetAttr(self->scope, received_at);
+        self->epoch = PyObject_GetAttr(self->scope, name_epoch);
+        if (self->moment == NULL || self->epoch == NULL || get_int(self->scope, received_at, &self->received) < 0)
+            done = -1;
+        while (done == 1 && at.frame < PyList_GET_SIZE(frames)) {
+            PyObject *frame = Py_NewRef(PyList_GET_ITEM(frames, at.frame));
+            self->frame = at.frame;
+            done = map_frame(self, frame, &at);
+            Py_DECREF(frame);
+            at.frame += done == 1;
+        }
+        if (book_all(self) < 0)
+            done = -1;
+        Py_CLEAR(self->moment);
+        Py_CLEAR(self->epoch);
+        self->busy = 0;
+    }
+    Py_DECREF(frames);
+    return done < 0 ? NULL : done == 1 ? Py_BuildValue("nii", at.frame, 0, 0)
+                                       : Py_BuildValue("nii", at.frame, at.message, at.item);
+}
+
+/* -- making one */
+
+static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
+{
+    FrameMapper *self = (FrameMapper *)object;
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(self->route);
+    Py_VISIT(self->decode);
+    for (Flow *flow = self->flows; flow < self->flows + self->flow_count; flow++) {
+        Py_VISIT(flow->enter);
+        Py_VISIT(flow->odd);
+        Py_VISIT(flow->mapping);
+        Py_VISIT(flow->window);
+        for (int at = 0; at < flow->count; at++) {
+            Py_VISIT(flow->tallies[at].mapper);
+            Py_VISIT(flow->tallies[at].context);
+            Py_VISIT(flow->tallies[at].account);
+        }
+    }
+    return 0;
+}
+
+/* Lets go of everything; where it is at work, that waits until nobody has it any more. */
+static int frame_mapper_clear(PyObject *object)
+{
+    FrameMapper *self = (FrameMapper *)object;
+    if (self->busy)
+        return 0;
+    for (; self->leaf_count; self->leaf_count--) {
+        forget_place(&self->leaves[self->leaf_count - 1].place);
+        Py_CLEAR(self->leaves[self->leaf_count - 1].wanted);
+    }
+    for (; self->flow_count; self->flow_count--) {
+        Flow *flow = self->flows + self->flow_count - 1;
+        forget_place(&flow->items);
+        forget_place(&flow->symbol);
+        forget_place(&flow->number);
+        Py_CLEAR(flow->enter);
+        Py_CLEAR(flow->odd);
+        Py_CLEAR(flow->mapping);
+        Py_CLEAR(flow->window);
+        Py_CLEAR(flow->known);
+        for (; flow->count; flow->count--) {
+            Tally *tally = flow->tallies + flow->count - 1;
+            Py_CLEAR(tally->mapper);
+            Py_CLEAR(tally->context);
+            Py_CLEAR(tally->account);
+        }
+        PyMem_Free(flow->tallies);
+    }
+    forget_place(&self->split);
+    Py_CLEAR(self->route);
+    Py_CLEAR(self->decode);
+    Py_CLEAR(self->routes);
+    Py_CLEAR(self->odd);
+    Py_CLEAR(self->last_key);
+    return 0;
+}
+
+static void frame_mapper_end(PyObject *object)
+{
+    FrameMapper *self = (FrameMapper *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    frame_mapper_clear(object);
+    PyMem_Free(self->leaves);
+    PyMem_Free(self->flows);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+/* A place of text, which may be None where that is allowed. 0, or -1 with an exception set and nothing owned. */
+static int read_text_place(PyObject *given, int needed, Place *place)
+{
+    if (read_place(given, place) < 0)
+        return -1;
+    if (is_of_text(place) || (!needed && !place->count))
+        return 0;
+    forget_place(place);
+    PyErr_SetString(PyExc_ValueError, "such a path does not lead into a text");
+    return -1;
+}
+
+/* A leaf of (place, 0 to 2, frozenset or None). */
+static int read_text_leaf(PyObject *given, Leaf *leaf)
+{
+    PyObject *place, *wanted;
+    if (!PyArg_ParseTuple(given, "OiO", &place, &leaf->presence, &wanted) || read_text_place(place, 1, &leaf->place) < 0)
+        return -1;
+    leaf->wanted = wanted != Py_None ? Py_NewRef(wanted) : NULL;
+    if (leaf->wanted == NULL || PyFrozenSet_CheckExact(wanted))
+        return 0;
+    forget_place(&leaf->place);
+    Py_CLEAR(leaf->wanted);
+    PyErr_SetString(PyExc_TypeError, "a leaf has a frozenset or None");
+    return -1;
+}
+
+/* A flow of (items, symbol, number, enter, odd, mapping, window). */
+static int read_flow(PyObject *given, Flow *flow)
+{
+    PyObject *items, *symbol, *number, *enter, *odd, *mapping, *window;
+    *flow = (Flow){0};
+    if (!PyArg_ParseTuple(given, "OOOOOOO", &items, &symbol, &number, &enter, &odd, &mapping, &window))
+        return -1;
+    if (read_text_place(items, 0, &flow->items) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
+        || read_text_place(number, 0, &flow->number) < 0 || (flow->known = PyDict_New()) == NULL) {
+        forget_place(&flow->items);
+        forget_place(&flow->symbol);
+        forget_place(&flow->number);
+        return -1;
+    }
+    flow->enter = Py_NewRef(enter);
+    flow->odd = Py_NewRef(odd);
+    flow->mapping = Py_NewRef(mapping);
+    flow->window = Py_NewRef(window);
+    return 0;
+}
+
+static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = {"leaves", "flows", "split", "route", "decode", "odd", NULL};
+    PyObject *leaves, *flows, *split, *route, *decode, *odd;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O!O!OOOO!", names, &PyTuple_Type, &leaves, &PyTuple_Type, &flows,
+                                     &split, &route, &decode, &PyTuple_Type, &odd))
+        return NULL;
+    if (PyTuple_GET_SIZE(leaves) > LEAVES || PyTuple_GET_SIZE(flows) > FLOWS) {
+        PyErr_SetString(PyExc_ValueError, "too many leaves or flows");
+        return NULL;
+    }
+    FrameMapper *self = (FrameMapper *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->leaves = PyMem_Calloc((size_t)PyTuple_GET_SIZE(leaves) + 1, sizeof(Leaf));
+    self->flows = PyMem_Calloc((size_t)PyTuple_GET_SIZE(flows) + 1, sizeof(Flow));
+    self->routes = PyDict_New();
+    self->route = Py_NewRef(route);
+    self->decode = Py_NewRef(decode);
+    self->odd = Py_NewRef(odd);
+    int done = self->leaves == NULL || self->flows == NULL || self->routes == NULL ? -1
+               : read_text_place(split, 0, &self->split);
+    if (done < 0 && !PyErr_Occurred())
+        PyErr_NoMemory();
+    for (; done == 0 && self->leaf_count < PyTuple_GET_SIZE(leaves); self->leaf_count += done == 0)
+        done = read_text_leaf(PyTuple_GET_ITEM(leaves, self->leaf_count), self->leaves + self->leaf_count);
+    for (; done == 0 && self->flow_count < PyTuple_GET_SIZE(flows); self->flow_count += done == 0)
+        done = read_flow(PyTuple_GET_ITEM(flows, self->flow_count), self->flows + self->flow_count);
+    if (done == 0)
+        return (PyObject *)self;
+    Py_DECREF(self);
+    return NULL;
+}
+
+static PyMethodDef frame_mapper_methods[] = {
+    {"take", (PyCFunction)(void (*)(void))frame_mapper_take, METH_FASTCALL,
+     "(frames, from, scope, envelopes) -> (frame, message, item) of the first that is not plain; all before it are mapped."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef frame_mapper_members[] = {
+    {"frame", T_PYSSIZET, offsetof(FrameMapper, frame), READONLY, "which frame `take` is at, or was when it raised"},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot frame_mapper_slots[] = {
+    {Py_tp_doc, "Maps the frames of one connection."},
+    {Py_tp_members, frame_mapper_members},
+    {Py_tp_new, frame_mapper_new},
+    {Py_tp_methods, frame_mapper_methods},
+    {Py_tp_traverse, frame_mapper_visit},
+    {Py_tp_clear, frame_mapper_clear},
+    {Py_tp_dealloc, frame_mapper_end},
+    {0, NULL},
+};
+
+static PyType_Spec frame_mapper_spec = {
+    .name = "k2conn.native.mapper.FrameMapper",
+    .basicsize = sizeof(FrameMapper),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = frame_mapper_slots,
+};
+
+#endif

@@ -1,0 +1,76 @@
+/* Plain paths (paths.h) into JSON that is text (json_text.h), and the values at their ends.
+
+   Paths begin at the item or the message. A value is made only where somebody wants it: what the decoder would have made of
+   its text. */
+#ifndef K2CONN_JSON_PATHS_H
+#define K2CONN_JSON_PATHS_H
+
+#include "json_text.h"
+#include "paths.h"
+
+static PyObject *decimal_type;
+
+/* Whether paths lead into the message or item alone, by keys that are ASCII. */
+static int is_of_text(const Place *place)
+{
+    for (int at = 0; at < place->count; at++) {
+        const Path *path = place->paths + at;
+        if (path->root != ITEM && path->root != MESSAGE)
+            return 0;
+        for (const Step *step = path->steps; step < path->steps + path->count; step++)
+            if (step->key != NULL && !PyUnicode_IS_COMPACT_ASCII(step->key))
+                return 0;
+    }
+    return place->count > 0;
+}
+
+static int node_at_end(const Path *path, const Given *given)
+{
+    int node = path->root == ITEM ? given->node : given->top;
+    for (const Step *step = path->steps; node != NOWHERE && step < path->steps + path->count; step++) {
+        int kind = given->json->nodes[node].kind;
+        if (step->key != NULL)
+            node = kind != JSON_DICT ? NOWHERE
+                   : json_member(given->json, node, (const char *)PyUnicode_1BYTE_DATA(step->key),
+                                 PyUnicode_GET_LENGTH(step->key));
+        else
+            node = kind == JSON_LIST ? json_element(given->json, node, step->index) : NOWHERE;
+    }
+    return node;
+}
+
+/* The node at a place, as `at_place` has the value. */
+static int node_at(const Place *place, const Given *given)
+{
+    int node = NOWHERE;
+    for (int at = 0; at < place->count; at++) {
+        node = node_at_end(place->paths + at, given);
+        if (node != NOWHERE && json_is_true(given->json, node))
+            break;
+    }
+    return node;
+}
+
+/* The value of a node, a new reference; NULL with an exception set. */
+static PyObject *object_of(const Given *given, int at)
+{
+    const JsonNode *node = given->json->nodes + at;
+    const char *text = given->json->text + node->start;
+    switch (node->kind) {
+    case JSON_NULL:
+        return Py_NewRef(Py_None);
+    case JSON_FALSE:
+    case JSON_TRUE:
+        return PyBool_FromLong(node->kind == JSON_TRUE);
+    case JSON_INT:
+        return PyLong_FromLongLong(json_int(given->json, node));
+    case JSON_FRACTION:
+        return PyObject_CallFunction(decimal_type, "s#", text, (Py_ssize_t)node->size);
+    case JSON_STRING:
+        return node->wide ? PyUnicode_DecodeUTF8(text, node->size, NULL) : PyUnicode_DecodeASCII(text, node->size, NULL);
+    default:
+        return PyObject_CallFunction(given->decode, "y#", text, (Py_ssize_t)node->size);
+    }
+}
+
+#endif
