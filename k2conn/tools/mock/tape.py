@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import sys
-import time
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from pathlib import Path
@@ -21,6 +20,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
+
+from k2conn.clock import wall_ms
 
 REPEATED = 20
 PAGE = 500
@@ -68,7 +69,7 @@ class TapeVenue:
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self.began = time.time()
+        self.began = wall_ms() / 1000
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Server]:
@@ -79,7 +80,7 @@ class TapeVenue:
     @property
     def last(self) -> int:
         """The number of each symbol's latest trade."""
-        return int((time.time() - self.began) * self.rate)
+        return int((wall_ms() / 1000 - self.began) * self.rate)
 
     def trade(self, symbol: str, number: int) -> dict[str, object]:
         """Trade ``number``, always the same."""
