@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -114,7 +115,8 @@ async def prove(given: ProofSettings) -> Proof:
             proof.problems += [f"{one.instance} ended by itself: see {one.log}" for one in members if not one.running]
             await asyncio.gather(*(one.stop() for one in members if one.running))
             proof.problems += [
-                f"{one.instance} ended with {code}: see {one.log}" for one in members for code in one.codes if code
+                f"{one.instance} ended with {code}: see {one.log}" for one in members for code in one.codes
+                if code not in (0, -signal.SIGTERM)  # that was before it had begun anything
             ]
             read_all.set()
             await reading
