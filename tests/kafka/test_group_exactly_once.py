@@ -5,15 +5,18 @@ frozen and restarted, and a reader of committed records that is not ours.
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.integration.test_console import looking
+from tests.integration.test_health import get
 from tests.integration.test_workers import timed
 from tests.kafka.test_end_to_end import NameTopic
 from tests.kafka.test_exactly_once import GAPS, TRADES, named
@@ -115,6 +118,7 @@ def test_killed_frozen_and_moved_each_trade_is_there_once_and_none_is_missing(
             for member in (a, b, c):
                 await member.until(at_rest(3))
             await scene.caught_up()
+            await shown_as_one(c)
             a.process.kill()
             await b.until(at_rest(2))
             await scene.caught_up()
@@ -135,5 +139,19 @@ def test_killed_frozen_and_moved_each_trade_is_there_once_and_none_is_missing(
     main()
 
 
-def fenced(group: dict[str, Any]) -> bool:
-    return bool(group["fenced"])
+async def shown_as_one(member: Member) -> None:
+    """The slots of a member are one process to those who look on."""
+    health = json.loads((await get(member.port, "/health"))[2])
+    assert list(health["connectors"]) == ["tape"]
+    assert health["connectors"]["tape"]["published"] > 0
+    assert 0 < (health["memory_mb"] or 1) < 500, "it is the process's, and no sum"
+    text = (await get(member.port, "/metrics"))[2].decode()
+    slots = set(re.findall(r'k2conn_records_published_total\{slot="(\d)",connector="tape"', text))
+    assert slots
+    assert text.count("# HELP process_cpu_seconds_total") == 1
+    assert 'k2conn_group_fenced_total{group="g"} 0.0' in text
+    async with looking(member.port, "page=overview") as page:
+        overview = (await page.until("overview"))["overview"]
+    assert overview["board"]["group"]["name"] == "g"
+    assert [one["instance"] for one in overview["board"]["group"]["members"]] == ["a", "b", "c"]
+    assert [row["connector"] for row in overview["rows"]] == ["tape"]
