@@ -134,6 +134,8 @@ class RunnerPerSlot:
         self._said: dict[int, float] = {}
         """Slots that others say they carry, and since when."""
         self._generation = -1
+        self._ending = False
+        """Whether all slots end, and none begins again, whatever the group gives."""
         self._unsent = 0
         self._crashes = 0
         self.report = merge_reports(())
@@ -152,7 +154,8 @@ class RunnerPerSlot:
         """See `SlotWorks`."""
         self.opened.set()
         await stop.wait()
-        self._wanted = frozenset()
+        self._ending, self._wanted = True, frozenset()
+        self._given.set()  # whoever waits for an assignment waits no more
         self._tell()
         if self._keeping:
             await asyncio.wait(list(self._keeping.values()))
@@ -168,6 +171,8 @@ class RunnerPerSlot:
     def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int],
              generation: int) -> None:
         """See `SlotWorks`."""
+        if self._ending:
+            return
         self._jobs, self._table = jobs, table
         anew = generation != self._generation
         self._owned, self._generation = owned, generation
