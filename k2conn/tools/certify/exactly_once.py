@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +108,7 @@ async def prove(given: ProofSettings) -> Proof:
             await _until(lambda: len(books.symbols) == given.symbols, reading)
             faults = GroupFaults(members, given.faults, given.seconds, given.seed, given.kinds)
             await faults.run()
+            await _at_rest(books, reading)
             await asyncio.sleep(SETTLE)
             proof.happened = sorted(faults.happened, key=lambda one: one.at_ms)
             for task in keeping:
@@ -189,11 +190,17 @@ async def _brokers(kafka: KafkaSettings) -> list[tuple[str, int]]:
     return sorted({*((one["host"], one["port"]) for one in said), *((host, int(port)) for host, _, port in named)})
 
 
-async def _until(condition: Any, reading: asyncio.Task[None]) -> None:
+async def _at_rest(books: CommittedBooks, reading: asyncio.Task[None]) -> None:
+    """Until every symbol has gone on from where the furthest was at the last fault's end: all are counted alike."""
+    furthest = max(book.last for book in books.symbols.values())
+    await _until(lambda: min(book.last for book in books.symbols.values()) > furthest, reading, "to go on")
+
+
+async def _until(condition: Callable[[], bool], reading: asyncio.Task[None], what: str = "to publish") -> None:
     end = monotonic() + START_WITHIN
     while not condition():
         if reading.done():
             reading.result()
         if monotonic() > end:
-            raise TimeoutError(f"the group did not begin to publish in {START_WITHIN:.0f} s")
+            raise TimeoutError(f"the group did not begin {what} in {START_WITHIN:.0f} s")
         await asyncio.sleep(0.2)
