@@ -16,7 +16,7 @@ from k2conn.errors import SettingsError, Unreachable, known
 from k2conn.runner.event_log import configure
 from k2conn.settings import sink_settings
 from k2conn.settings.values import seconds
-from k2conn.tools.certify.exactly_once import Proof, ProofSettings, percentile, prove
+from k2conn.tools.certify.exactly_once import ExactlyOnceProof, ProofSettings, percentile, prove
 from k2conn.tools.certify.group_faults import KINDS
 
 PROGRAM = ("from k2conn.tools.certify.group_member import dial_through; dial_through(); "
@@ -91,7 +91,7 @@ def _last_words(folder: Path) -> str:
     return "; the first member said last: " + said[0] if said else ""
 
 
-def _show(proof: Proof) -> None:
+def _show(proof: ExactlyOnceProof) -> None:
     console = screen()
     rows = [
         (kind, str(len(holes)), *(f"{percentile(holes, share)} ms" for share in (0.5, 0.99)), f"{holes[-1]} ms")
@@ -112,7 +112,7 @@ def _show(proof: Proof) -> None:
     ))
 
 
-def _write(report: Path, proof: Proof) -> None:
+def _write(report: Path, proof: ExactlyOnceProof) -> None:
     found = {
         "passed": not proof.problems, "problems": proof.problems, "records": proof.records, "fetched": proof.fetched,
         "missing_and_named": proof.missing, "gap_records": proof.gaps, "seconds": round(proof.seconds, 1),

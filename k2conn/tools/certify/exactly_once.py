@@ -24,7 +24,7 @@ from k2conn.sinks.kafka.producer import client_options
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.tools.certify.committed_books import CommittedBooks, HandOver
 from k2conn.tools.certify.group_faults import KINDS, GroupFaults, Happened
-from k2conn.tools.certify.group_member import GroupMember
+from k2conn.tools.certify.group_member import TestedMember
 from k2conn.tools.mock.tape import connector_file
 
 GROUP = "certify"
@@ -58,7 +58,7 @@ class ProofSettings:
 
 
 @dataclass(slots=True)
-class Proof:
+class ExactlyOnceProof:
     """What was found. ``problems``: why it is none; empty where it holds."""
 
     records: int = 0
@@ -93,9 +93,9 @@ def percentile(values: Sequence[int], share: float) -> int:
     return values[min(len(values) - 1, math.ceil(share * len(values)) - 1)]
 
 
-async def prove(given: ProofSettings) -> Proof:
+async def prove(given: ProofSettings) -> ExactlyOnceProof:
     """Runs it all."""
-    began, proof = monotonic(), Proof()
+    began, proof = monotonic(), ExactlyOnceProof()
     async with _venue(given) as port:
         books = CommittedBooks(given.kafka, TRADES, GAPS, STATE)
         read_all = asyncio.Event()
@@ -130,7 +130,7 @@ async def prove(given: ProofSettings) -> Proof:
     return proof
 
 
-def judge(books: CommittedBooks, given: ProofSettings, proof: Proof) -> None:
+def judge(books: CommittedBooks, given: ProofSettings, proof: ExactlyOnceProof) -> None:
     """Notes in the proof what the reader found, and all that contradicts it."""
     proof.handovers, proof.gaps = books.handovers, len(books.gap_ids)
     if books.gaps_twice:
@@ -165,7 +165,7 @@ async def _venue(given: ProofSettings) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def _members(given: ProofSettings, port: int) -> list[GroupMember]:
+async def _members(given: ProofSettings, port: int) -> list[TestedMember]:
     file = connector_file(given.folder, port, given.history)
     brokers = await _brokers(given.kafka)
     variables = {
@@ -174,7 +174,7 @@ async def _members(given: ProofSettings, port: int) -> list[GroupMember]:
         "K2_GROUP_SESSION": f"{given.session:g}s", "K2_KAFKA_CREATE_TOPICS": "true",
     }
     arguments = ["run", str(file), "--sink", "kafka", "--group", GROUP, "--port", "-1", "--daemon"]
-    return [GroupMember(f"m{number}", given.program, arguments, variables, given.folder, brokers)
+    return [TestedMember(f"m{number}", given.program, arguments, variables, given.folder, brokers)
             for number in range(given.members)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from k2conn.clock import wall_ms
-from k2conn.tools.certify.group_member import GroupMember
+from k2conn.tools.certify.group_member import TestedMember
 
 KINDS = ("kill", "freeze", "restart", "partition")
 AWAY = {"kill": (0.5, 20.0), "freeze": (5.0, 15.0), "restart": (0.0, 8.0), "partition": (2.0, 15.0)}
@@ -27,7 +27,7 @@ class Happened(NamedTuple):
 class GroupFaults:
     """Does ``count`` things to some of ``members`` in so many seconds; at least one of them is always left alone."""
 
-    def __init__(self, members: Sequence[GroupMember], count: int, seconds: float, seed: int,
+    def __init__(self, members: Sequence[TestedMember], count: int, seconds: float, seed: int,
                  kinds: Sequence[str] = KINDS) -> None:
         self._members = members
         self._chance = random.Random(seed)
@@ -46,14 +46,14 @@ class GroupFaults:
                 member = await self._free()
                 group.create_task(self._do(kind, member))
 
-    async def _free(self) -> GroupMember:
+    async def _free(self) -> TestedMember:
         async with self._turn:
             await self._turn.wait_for(lambda: len(self._busy) < len(self._members) - 1)
             member = self._chance.choice([one for one in self._members if one.instance not in self._busy])
             self._busy.add(member.instance)
             return member
 
-    async def _do(self, kind: str, member: GroupMember) -> None:
+    async def _do(self, kind: str, member: TestedMember) -> None:
         began, away = wall_ms(), self._chance.uniform(*AWAY[kind])
         try:
             if kind == "kill":

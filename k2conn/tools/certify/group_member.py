@@ -24,7 +24,7 @@ REROUTES = "K2CONN_CERTIFY_REROUTES"
 STOPS_WITHIN = 60.0
 
 
-class GroupMember:
+class TestedMember:
     """One instance, and its processes one after the other. ``brokers``: the addresses that they say of themselves."""
 
     def __init__(

@@ -9,7 +9,7 @@ import pytest
 from k2conn import exactjson
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.tools.certify.committed_books import CommittedBooks, HandOver, SymbolBook
-from k2conn.tools.certify.exactly_once import Proof, ProofSettings, judge, percentile
+from k2conn.tools.certify.exactly_once import ExactlyOnceProof, ProofSettings, judge, percentile
 from k2conn.tools.certify.group_faults import Happened
 
 
@@ -21,7 +21,7 @@ def book_of(*numbers: int, fetched: tuple[int, ...] = ()) -> SymbolBook:
 
 
 def judged(books: CommittedBooks, symbols: int = 1) -> list[str]:
-    proof = Proof()
+    proof = ExactlyOnceProof()
     judge(books, ProofSettings(KafkaSettings(), {}, "", Path(), symbols=symbols), proof)
     return proof.problems
 
@@ -77,7 +77,7 @@ def test_a_hole_begins_with_the_last_state_of_the_one_process_and_ends_with_the_
 
 
 def test_holes_are_told_apart_by_what_had_happened() -> None:
-    proof = Proof(
+    proof = ExactlyOnceProof(
         happened=[Happened("kill", "m0", 10_000, 20_000), Happened("freeze", "m1", 50_000, 5_000)],
         handovers=[HandOver(0, 6_000, 16_000), HandOver(1, 200, 30_500), HandOver(2, 100, 45_000),
                    HandOver(3, 42_000, 51_000)],
