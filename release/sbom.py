@@ -23,17 +23,22 @@ RESULT = ROOT / "dist" / "k2conn.cdx.json"
 def main(target: Path = RESULT) -> int:
     """Writes the document; 1 where CycloneDX's own schema says that it is none."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    said = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", "--pyproject", ROOT / "pyproject.toml",
-         "--mc-type", "application", "--output-reproducible", "--output-format", "JSON", "--output-file", "-",
-         ROOT / "requirements.lock"], check=True, stdout=subprocess.PIPE, text=True,
-    ).stdout
-    text = json.dumps(completed(json.loads(said)), indent=1, sort_keys=True) + "\n"
+    text = made()
     target.write_text(text)
     problem = problem_of(text)
     if problem:
         print(f"error: {target}: {problem}", file=sys.stderr)
     return 1 if problem else 0
+
+
+def made() -> str:
+    """The document."""
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements", "--pyproject", ROOT / "pyproject.toml",
+         "--mc-type", "application", "--output-reproducible", "--output-format", "JSON", "--output-file", "-",
+         ROOT / "requirements.lock"], check=True, stdout=subprocess.PIPE, text=True,
+    ).stdout
+    return json.dumps(completed(json.loads(said)), indent=1, sort_keys=True) + "\n"
 
 
 def completed(document: dict[str, object]) -> dict[str, object]:

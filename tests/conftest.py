@@ -30,7 +30,8 @@ assert jsonschema
 pytest_plugins = ["tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
 
 # How long one example takes says more about the neighbours than about the code; what must be quick has a test for it.
-settings.register_profile("side by side", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Each run has other examples, and few: `make fuzz` has as many as there is time for.
+settings.register_profile("side by side", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("side by side")
 
 

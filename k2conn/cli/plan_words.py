@@ -51,7 +51,7 @@ def connection_words(plan: Plan, connection: Connection) -> Words:
     elif connection.framing is not None:
         yield "frames", connection.framing.text
     for name in connection.initial:
-        yield "begins with", f"$state.{name}"
+        yield "begins with", f"$state.{name} = {connection.initial_texts[name]}"
     yield "codec", codec_text(connection.codec)
     compression = connection.compression.text if connection.compression is not None else "off"
     yield "largest", (f"at most {connection.max_frame} bytes, compression {compression}"

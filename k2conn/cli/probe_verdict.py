@@ -74,6 +74,8 @@ class ProbeVerdict:
     def _nothing_heard(self) -> str:
         if self._told.sent_frames:
             return "the venue answered nothing at all: are these the frames that it expects, at this address?"
+        if all(one.transport == "http" for one in self._plan.connections):
+            return "nothing came: is this the address, and does it name the symbols as the venue does?"
         return "nothing was sent, and nothing came: does the venue want to be asked (`steps`)?"
 
     def _subscribing(self) -> Iterator[str]:

@@ -21,7 +21,7 @@ def body_reader(encoding: FrameEncoding, most: int = MOST_VALUES) -> ReadBody:
     assert isinstance(last, MessageFormat)
     limit, settings = encoding.limit, encoding.settings
     unpackers = [one.decoder(settings, limit) for one in packings if isinstance(one, Packing)]
-    read = _rows(last, settings, limit) if isinstance(last, FileFormat) else last.decoder(settings)
+    read = rows_reader(last, settings, limit) if isinstance(last, FileFormat) else last.decoder(settings)
     if encoding.binary[-1] == "json":
         read = exactjson.decode  # whose text is measured here, and is a document in any case
 
@@ -55,7 +55,7 @@ def body_writer(encoding: FrameEncoding) -> Callable[[bytes], bytes]:
     *packings, last = map(CODECS.get, encoding.binary)
     assert isinstance(last, MessageFormat)
     settings = encoding.settings
-    write = _written(last, settings) if isinstance(last, FileFormat) else last.encoder(settings)
+    write = rows_writer(last, settings) if isinstance(last, FileFormat) else last.encoder(settings)
     packers = [one.encoder(settings) for one in reversed(packings) if isinstance(one, Packing)]
 
     def encode(text: bytes) -> bytes:
@@ -67,7 +67,9 @@ def body_writer(encoding: FrameEncoding) -> Callable[[bytes], bytes]:
     return encode
 
 
-def _rows(last: FileFormat, settings: Settings, limit: int) -> ReadBody:
+def rows_reader(last: FileFormat, settings: Settings, limit: int) -> ReadBody:
+    """The function from all rows of a body to a list; ValueError for one that cannot be read."""
+
     def read(body: bytes) -> Json:
         found: list[Json] = []
         for line, _, message in last.reader(settings, limit, RowPosition()).feed(body, True):
@@ -79,13 +81,19 @@ def _rows(last: FileFormat, settings: Settings, limit: int) -> ReadBody:
     return read
 
 
-def _written(last: FileFormat, settings: Settings) -> Callable[[bytes], bytes | None]:
-    """Rows, each encoded by itself; of what stands before the row itself, such as a header line, the first one's."""
+def rows_writer(last: FileFormat, settings: Settings) -> Callable[[bytes], bytes | None]:
+    """Rows, each encoded by itself; of what stands before the row itself, such as a header line, the first one's. None
+    for what is no list of rows.
+    """
     encode = last.encoder(settings)
 
-    def write(text: bytes) -> bytes:
+    def write(text: bytes) -> bytes | None:
         lines: list[bytes] = []
-        for row in exactjson.decode(text):
+        try:
+            rows = exactjson.decode(text)
+        except exactjson.JsonError:
+            return None
+        for row in rows if isinstance(rows, list) else ():
             *head, line = (encode(exactjson.encode(row)) or b"").split(b"\n")
             lines += [*head, line] if not lines else [line]
         return b"\n".join(lines) + b"\n"

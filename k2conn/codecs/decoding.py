@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from k2conn import exactjson
 from k2conn.codecs import CODECS, FileFormat, MessageFormat, Packing, RowPosition, RowReader
+from k2conn.codecs.bodies import rows_reader
 from k2conn.codecs.component import MOST_VALUES, TOO_MANY
 from k2conn.codecs.json import read as read_json
 from k2conn.errors import RecordError
@@ -57,6 +58,8 @@ def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decod
     *packings, last = map(CODECS.get, steps)
     assert isinstance(last, MessageFormat)
     limit, read = encoding.limit, last.decoder(encoding.settings)
+    if encoding.table and isinstance(last, FileFormat):
+        read = rows_reader(last, encoding.settings, limit)
     unpackers = [one.decoder(encoding.settings, limit) for one in packings if isinstance(one, Packing)]
     shallow, frugal = last.shallow, last.frugal
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from k2conn.codecs import CODECS, MessageFormat, Packing
+from k2conn.codecs import CODECS, FileFormat, MessageFormat, Packing
+from k2conn.codecs.bodies import rows_writer
 from k2conn.plan import FrameEncoding
 
 Encode = Callable[[bytes], str | bytes]
@@ -38,6 +39,8 @@ def _pack(steps: tuple[str, ...], encoding: FrameEncoding) -> Callable[[bytes], 
     *packings, last = map(CODECS.get, steps)
     assert isinstance(last, MessageFormat)
     write = last.encoder(encoding.settings)
+    if encoding.table and isinstance(last, FileFormat):
+        write = rows_writer(last, encoding.settings)
     packers = [one.encoder(encoding.settings) for one in reversed(packings) if isinstance(one, Packing)]
 
     def pack(message: bytes) -> bytes | None:

@@ -109,6 +109,8 @@ class Connection:
     """How the address is asked again and again; None: it is not."""
     initial: Mapping[str, Template] = field(default_factory=dict)
     """What `$state` holds at first, by name."""
+    initial_texts: Mapping[str, str] = field(default_factory=dict)
+    """The same as the file says it."""
     program: ProgramWords | None = None
 
     @property

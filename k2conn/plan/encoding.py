@@ -23,3 +23,5 @@ class FrameEncoding:
     """Bytes a frame may have after each step of unpacking."""
     settings: Mapping[str, SettingValue] = field(default_factory=dict)
     """The settings of those codecs, by their keys."""
+    table: bool = False
+    """Whether a frame is a whole answer, of which a format of rows makes a list."""

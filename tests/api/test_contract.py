@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from tests.support.api import Serving, some_candles, some_trades, written
 
 load_all_checks()
-EXAMPLES = 8
+EXAMPLES = 6
 """Of each operation, beside those for each bound of each parameter."""
 
 

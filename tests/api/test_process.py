@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.api.test_stream import Events, until
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.kafka.test_broker_away import VENUE
 from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.postgres import Database
+from tests.support import warm_process
 from tests.support.api import Serving
 from tests.support.plans import HEAD, STREAMS
 from tests.support.small_venue import venue_process
@@ -37,8 +38,8 @@ def venue() -> Iterator[int]:
 def engine(folder: Path, port: int, *words: str, topic: str = "", **variables: str) -> subprocess.Popen[bytes]:
     file = folder / "venue.yaml"
     file.write_text(HEAD + (f'kafka_topic: "{topic}.{{data_type}}"\n' if topic else "") + CONNECTION % port + STREAMS)
-    return subprocess.Popen(
-        command(file, "--streams", "trade", "--port", "-1", "--duration", "60s", *words), cwd=folder,
+    return warm_process.started(
+        "run", file, "--streams", "trade", "--port", "-1", "--duration", "60s", *words, cwd=folder,
         env=environment(**variables), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )
 

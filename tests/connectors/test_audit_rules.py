@@ -21,7 +21,7 @@ from tests.connectors.test_mock import PLANS
 from tests.paths import ROOT
 from tests.support.venue_frames import VenueFrames, shown_symbols
 
-TRADES, DROPPED = 20_000, 2
+TRADES, DROPPED = 10_000, 1
 BEGIN_US = 1_767_312_000_000_000
 STEP_US = 100_000
 RULED = sorted(name for name, plan in PLANS.items() if any(stream.audit for stream in plan.streams))

@@ -22,7 +22,7 @@ from tests.paths import ROOT
 ALL = targets()
 PYTHON = [target for target in ALL if target.in_python]
 IN_C = [target for target in ALL if not target.in_python]
-RUNS = 100
+RUNS = 60
 """Inputs of each target in Python: a long run is `make fuzz-long`."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from k2conn import exactjson
 from k2conn.monitoring.health import HealthServer
 from k2conn.runner import Overrides
 from tests.integration.test_health import get
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.servers.process import free_port
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.venues import CONNECTION, Run, Venue, says
 
@@ -36,8 +36,8 @@ async def process(folder: Path, port: int, *frames: str | bytes, seconds: int = 
     """`k2conn run` against a venue that sends these frames; its exit code and its log."""
     async with Venue(says(*frames)).open() as venue:
         (folder / "venue.yaml").write_text(HEAD + KEYED % venue.port + NUMBERED)
-        running = await asyncio.create_subprocess_exec(
-            *command("venue.yaml", "--duration", f"{seconds}s", "--port", port, "--summary", "summary.json"),
+        running = await warm_process.executed(
+            "run", "venue.yaml", "--duration", f"{seconds}s", "--port", port, "--summary", "summary.json",
             cwd=folder, env=environment(K2_VENUE_KEY="s3cr3t-key", K2_VENUE_STREAMS="trade", **variables),
             stderr=asyncio.subprocess.PIPE,
         )
@@ -167,8 +167,8 @@ def test_status_shows_the_last_errors(tmp_path: Path) -> None:
         running = asyncio.ensure_future(process(tmp_path, port, *frames, seconds=6))
         async with asyncio.timeout(60):
             while True:
-                asked = await asyncio.create_subprocess_exec(
-                    sys.executable, "-m", "k2conn", "status", "--port", str(port), env=environment(),
+                asked = await warm_process.executed(
+        "status", "--port", str(port), env=environment(),
                     stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
                 )
                 text, _ = await asked.communicate()

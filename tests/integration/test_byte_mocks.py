@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -86,8 +85,8 @@ def k2conn(file: Path, *arguments: str, **variables: str) -> subprocess.Complete
 
 
 def test_a_mock_is_what_its_variables_lead_to(file: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "k2conn", "mock", "venue.yaml", "--rate", "5"], cwd=file.parent, env=environment(),
+    with warm_process.started(
+        "mock", "venue.yaml", "--rate", "5", cwd=file.parent, env=environment(),
         stdout=subprocess.PIPE, text=True,
     ) as mock:
         try:

@@ -63,7 +63,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Certificatio
     folder = tmp_path_factory.mktemp("certify")
 
     async def main() -> list[CertificationOutcome]:
-        return list(await asyncio.gather(*(stage(name, folder / name, "all").run() for name in NAMES)))
+        return list(await asyncio.gather(*(stage(name, folder / name, "all", rate=10.0).run() for name in NAMES)))
 
     return {outcome.connector: outcome for outcome in asyncio.run(main())}
 
@@ -305,6 +305,24 @@ def test_short_timeouts_change_timeouts_only() -> None:
     assert before.heartbeat is not None
     assert after.heartbeat is not None
     assert after.heartbeat.every({}) <= 1.0 < before.heartbeat.every({})
+
+
+@pytest.mark.parametrize(
+    ("fault", "found", "late", "again"),
+    [
+        ("cut", {"wrong": ["the connector did not reconnect"]}, 0.5, True),
+        ("cut", {"wrong": ["the connector did not reconnect"]}, 0.1, False),  # the machine is no excuse
+        ("cut", {"reconnects": {"lost": 1}}, 0.5, False),
+        ("corrupt", {"reconnects": {"lost": 1}, "dead_letters": 3}, 0.0, True),  # what was in flight is in doubt
+        ("corrupt", {"dead_letters": 3}, 0.5, False),
+    ],
+)
+def test_a_scenario_that_an_overloaded_machine_disturbed_is_run_again(
+    tmp_path: Path, fault: str, found: dict[str, Any], late: float, again: bool
+) -> None:
+    one = stage("kraken", tmp_path, fault)
+    one._longest_delay = late
+    assert one._disturbed(one.scenarios[0], ScenarioRun(fault, "", **found)) is again
 
 
 def test_unknown_faults_and_sinks_are_refused() -> None:

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from tests.integration.test_byte_mocks import DIALOGUE, ROW, STREAM, k2conn
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD
 
 CONNECTION = """
@@ -47,8 +47,8 @@ class Mock:
 
 @contextmanager
 def mock(file: Path, *arguments: str) -> Iterator[Mock]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "k2conn", "mock", file.name, "--rate", "20", *arguments], cwd=file.parent,
+    with warm_process.started(
+        "mock", file.name, "--rate", "20", *arguments, cwd=file.parent,
         env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:
         found = Mock()
@@ -273,3 +273,41 @@ def test_kinds_of_frames_mean_nothing_on_tcp(tmp_path: Path) -> None:
     file = tmp_path / "venue.yaml"
     file.write_text(BY_CODEC.replace("send_as: codec", "send_as: binary") % "tcps://venue.example:7000")
     assert "only `send_as: codec` says something there" in k2conn(file, "validate", file.name).stdout
+
+
+POLLED_ROWS = HEAD + """
+connection:
+  url: "https://venue.example/rates?c={$symbols}"
+  poll: 200ms
+  codec: {text: csv, columns: [pair, time, price, size]}
+  each: "@"
+streams:
+  trade:
+    when: {pair: $present}
+    identity: {distinct: [timestamp, price, quantity]}
+    fields: {symbol: pair, price: price, quantity: size, timestamp: {from: time, unit: ms}, side: {value: UNKNOWN}}
+tests:
+  - name: one row, and several
+    dialogue:
+      - url: "https://venue.example/rates?c=BTC-USD,ETH-USD"
+      - received: "BTC-USD,1767323045678,64000.5,2\\nETH-USD,1767323045679,3100.25,1\\n"
+        records: [{symbol: BTCUSD, price: "64000.5"}, {symbol: ETHUSD, price: "3100.25"}]
+      - received: [{pair: BTC-USD, time: "1767323045680", price: "64000.75", size: "3"}]
+        records: [{symbol: BTCUSD, price: "64000.75", quantity: "3"}]
+      - received: "BTC-USD,1767323045678\\n"
+        dead_letters: [{reason: malformed-frame}]
+"""
+
+
+def test_an_answer_that_is_a_table(tmp_path: Path) -> None:
+    """CSV of an address that is asked again and again: each answer is a list of rows, also of one."""
+    for name in ("ours", "venue"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "venue.yaml").write_text(POLLED_ROWS)
+    file = tmp_path / "ours" / "venue.yaml"
+    passed = k2conn(file, "test", file.name)
+    assert "1 passed, 0 failed" in passed.stdout, passed.stdout
+    with mock(tmp_path / "venue" / "venue.yaml") as venue:
+        done = run(file, venue)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 4

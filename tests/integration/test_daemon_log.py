@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE
 
 
-def lines(*arguments: str, code: int, program: tuple[str, ...] = ("-m", "k2conn"), **variables: str) -> list[Any]:
+def lines(*arguments: str, code: int, program: tuple[str, ...] = (), **variables: str) -> list[Any]:
     """What a process says on both of its outputs; every line must be a JSON object."""
+    env = environment(**variables)
     done = subprocess.run(
-        [sys.executable, *program, *arguments], env=environment(**variables), capture_output=True, text=True,
-        timeout=60, check=False,
-    )
+        [sys.executable, *program, *arguments], env=env, capture_output=True, text=True, timeout=60, check=False,
+    ) if program else warm_process.k2conn(*arguments, env=env)
     assert done.returncode == code, done.stderr
     found = [json.loads(line) for line in (done.stdout + done.stderr).splitlines()]
     assert all(isinstance(one, dict) for one in found)
@@ -81,7 +82,6 @@ def test_what_libraries_log_is_json_too() -> None:
 
 
 def test_people_get_text() -> None:
-    done = subprocess.run([sys.executable, "-m", "k2conn", "run", "--nope"], env=environment(), capture_output=True,
-                          text=True, check=False)
+    done = warm_process.k2conn("run", "--nope", env=environment())
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: ")

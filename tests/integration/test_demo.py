@@ -16,13 +16,14 @@ import pytest
 from k2conn.cli.demo import shown_by_default
 from k2conn.cli.loading import shipped
 from tests.paths import ROOT
+from tests.support import warm_process
 
 
 def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
     """A k2conn command, its output to be read."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("K2_")}
-    return subprocess.Popen(
-        [sys.executable, "-m", "k2conn", *arguments],
+    return warm_process.started(
+        *arguments,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

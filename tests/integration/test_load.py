@@ -157,13 +157,13 @@ def test_a_second_load_goes_on_where_the_first_one_ended(tmp_path: Path) -> None
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_load_that_is_ended_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     """However it ends, every row is there; after a stop in order, each once."""
-    count = 250_000
-    path = written(tmp_path / "7078.csv", trade_rows(50_000) * 5)
+    count = 150_000
+    path = written(tmp_path / "7078.csv", trade_rows(30_000) * 5)
     ended = 0
     slow = {**os.environ, "K2CONN_PURE_PYTHON": "1"}  # or all of it is loaded before there is a first position to see
     for _ in range(2):
-        with subprocess.Popen(
-            command("asx-trades", path), cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=slow
+        with warm_process.started(
+            "load", "asx-trades", path, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=slow
         ) as process:
             before = saved(tmp_path)
             while process.poll() is None and saved(tmp_path) == before:
@@ -272,15 +272,13 @@ def test_what_cannot_be_loaded(tmp_path: Path, words: list[str], code: int, said
 
 def test_run_and_the_players_of_venues_refuse_a_connector_of_files(tmp_path: Path) -> None:
     for words in (["run", "asx-trades", "--port", "-1"], ["mock", "asx-trades"], ["certify", "asx-trades"]):
-        done = subprocess.run([sys.executable, "-m", "k2conn", *words], cwd=tmp_path, capture_output=True,
-                              text=True, timeout=60, check=False)
+        done = warm_process.k2conn(*words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert (done.returncode, "asx-trades reads files" in done.stderr) == (2, True)
 
 
 def test_map_shows_what_becomes_of_a_file(tmp_path: Path) -> None:
     path = written(tmp_path / "7078.csv", [*trade_rows(3), "x"])
-    done = subprocess.run([sys.executable, "-m", "k2conn", "map", "asx-trades", path], cwd=tmp_path,
-                          capture_output=True, text=True, timeout=60, check=False)
+    done = warm_process.k2conn("map", "asx-trades", path, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 65
     assert [json.loads(line)["record"]["symbol"] for line in done.stdout.splitlines()] == ["BHP"] * 3
     assert '"line":4' in done.stderr

@@ -19,6 +19,7 @@ import pytest
 
 from k2conn.cli.playground.sharing import EXAMPLE_FRAMES, EXAMPLE_SPEC
 from k2conn.monitoring.console.bundle import POLICY
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, trade, trades
 from tests.support.recordings import environment, k2conn
 
@@ -27,8 +28,8 @@ SECRET = "open-sesame-42"
 
 
 def started(folder: Path, *words: object, **variables: str) -> tuple[subprocess.Popen[str], int]:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "k2conn", "playground", "--port", "0", *map(str, words)], cwd=folder,
+    process = warm_process.started(
+        "playground", "--port", "0", *map(str, words), cwd=folder,
         env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )
     assert process.stdout is not None

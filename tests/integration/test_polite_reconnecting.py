@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -26,6 +25,7 @@ from k2conn.plan import POLITE_CONNECTS
 from k2conn.runner import Overrides
 from tests.integration.test_runner import says
 from tests.paths import ROOT
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, plan_of, trade, trades
 from tests.support.venues import CONNECTION, Run, Venue
 
@@ -199,8 +199,8 @@ def test_the_whole_process_says_it_with_its_exit_code(tmp_path: Path) -> None:
     spec = tmp_path / "venue.yaml"
     spec.write_text(HEAD + CONNECTION % 1 + STREAMS)
     kept = {name: text for name, text in os.environ.items() if not name.startswith("K2_")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "k2conn", "run", str(spec), "--port", "-1", "--sink", "file", "--folder", "out"],
+    with warm_process.started(
+        "run", str(spec), "--port", "-1", "--sink", "file", "--folder", "out",
         cwd=tmp_path, env={**kept, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
     ) as process:
         assert process.stderr is not None

@@ -27,6 +27,7 @@ from k2conn.tools.certify.crash_losses import CrashLosses
 from k2conn.tools.certify.proof import Proof, ProofRow
 from tests.integration.test_cli import COMMANDS
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, trade, trades
 
 ODD = "[x] [/foo] [red]r[/] :100: :smile:"
@@ -195,8 +196,7 @@ def test_the_least_important_column_leaves_first() -> None:
 
 def test_pipes_have_whole_lines() -> None:
     given = {name: text for name, text in environment().items() if name != "COLUMNS"}
-    done = subprocess.run([sys.executable, "-m", "k2conn", "list"], env=given, capture_output=True, text=True,
-                          check=True)
+    done = warm_process.k2conn("list", env=given)
     assert any(line.startswith("kraken ") and "https://" in line for line in done.stdout.splitlines())
 
 
@@ -273,8 +273,8 @@ def in_terminal(command: list[str], width: int) -> str:
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 60, width, 0, 0))
     given = {name: text for name, text in environment().items() if name not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen([sys.executable, "-m", "k2conn", *command], env={**given, "TERM": "xterm"},
-                               stdin=follower, stdout=follower, stderr=follower)
+    process = warm_process.started(*command, env={**given, "TERM": "xterm"}, stdin=follower, stdout=follower,
+                                   stderr=follower)
     os.close(follower)
     found = b""
     while True:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from tests.servers.process import free_port
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.recordings import environment, k2conn, mock
 from tests.support.venues import CONNECTION
@@ -30,8 +30,8 @@ def spec(folder: Path, port: int, connection: str = CONNECTION, streams: str = S
 
 
 async def started(folder: Path, *words: object, **variables: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "k2conn", "probe", *map(str, words), cwd=folder, env=environment(**variables),
+    return await warm_process.executed(
+        "probe", *map(str, words), cwd=folder, env=environment(**variables),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )
 

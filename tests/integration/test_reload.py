@@ -29,6 +29,7 @@ from k2conn.runner.reload import Reloader
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.faults import Faults
 from tests.paths import ROOT
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, trade, trades
 from tests.support.rest import Answer, Asked, Rest, rest
 from tests.support.venues import CONNECTION, MemorySink, Run, Venue, says
@@ -546,8 +547,8 @@ async def status(port: str) -> Any:
 
 
 async def started(file: Path, folder: Path, *flags: str, **variables: str) -> Any:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "k2conn", "run", str(file), "--sink", "file", "--folder", str(folder / "data"),
+    return await warm_process.executed(
+        "run", str(file), "--sink", "file", "--folder", str(folder / "data"),
         "--streams", "trade", "--port", "0", *flags, stderr=asyncio.subprocess.PIPE, cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", **variables},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from websockets.sync.server import ServerConnection, serve
 from k2conn.avro.reading import read_container
 from tests.integration.test_run import environment, run
 from tests.paths import ROOT
+from tests.support import warm_process
 
 DAY = "2026-01-02T15:51:44"
 QUOTES = [
@@ -73,10 +73,7 @@ def ran(
 
 
 def asked(folder: Path, sql: str) -> list[dict[str, Any]]:
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", "query", sql, "--format", "json", "--data", str(folder)], check=False,
-        env=environment(), capture_output=True, text=True, timeout=60,
-    )
+    done = warm_process.k2conn("query", sql, "--format", "json", "--data", folder, env=environment())
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -87,8 +87,8 @@ def run_for(
 
 
 def started(folder: Path, *arguments: object, **variables: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command(*arguments), cwd=folder, env=environment(**variables), text=True, stdout=subprocess.PIPE,
+    return warm_process.started(
+        "run", *arguments, cwd=folder, env=environment(**variables), text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 

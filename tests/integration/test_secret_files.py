@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, trade
 
 CONNECTION = """
@@ -77,9 +76,9 @@ class Running:
         self.file.write_text(KEYS[0] + "\n")
         self.log = folder / "log"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "k2conn", "run", str(spec), "--daemon", "--port", "0", "--folder",
-                 str(folder / "data"), "--symbols", "BTC-USD", "--log-level", "debug"],
+            self.process = warm_process.started(
+                "run", str(spec), "--daemon", "--port", "0", "--folder",
+                str(folder / "data"), "--symbols", "BTC-USD", "--log-level", "debug",
                 cwd=folder, env=environment(K2_VENUE_KEY_FILE=str(self.file)), stdout=log, stderr=log,
             )
 
@@ -139,10 +138,8 @@ def test_what_is_wrong_with_the_file_is_said_at_start(tmp_path: Path) -> None:
         ({"K2_VENUE_KEY_FILE": str(tmp_path / "none")}, f"K2_VENUE_KEY_FILE {tmp_path / 'none'}: No such file"),
         ({"K2_VENUE_KEY_FILE": str(spec), "K2_VENUE_KEY": "x"}, "K2_VENUE_KEY and K2_VENUE_KEY_FILE are both set"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "k2conn", "run", str(spec), "--sink", "console", "--port", "-1"], cwd=tmp_path,
-            env=environment(**variables), capture_output=True, text=True, timeout=60, check=False,
-        )
+        done = warm_process.k2conn("run", spec, "--sink", "console", "--port", "-1", cwd=tmp_path,
+                                   env=environment(**variables))
         assert done.returncode == 2
         assert said in " ".join(done.stderr.split())
         assert done.stderr.count("K2_VENUE_KEY_FILE") == 1

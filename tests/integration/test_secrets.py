@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ import pytest
 from websockets.sync.server import ServerConnection, serve
 
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS
 
 KEY = "AKIA/s3cr3t+k€y"
@@ -102,9 +102,9 @@ def test_nothing_that_is_said_has_a_key(tmp_path: Path, form: str) -> None:
         file = tmp_path / "venue.yaml"
         file.write_text(HEAD + CONNECTION % (token_port, venue_port) + STREAMS)
         port = free_port()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "k2conn", "run", str(file), "--port", str(port), "--folder", str(tmp_path / "data"),
-             "--summary", str(tmp_path / "summary.json"), "--log-level", "debug", "--symbols", "BTC-USD"],
+        process = warm_process.started(
+            "run", str(file), "--port", str(port), "--folder", str(tmp_path / "data"),
+            "--summary", str(tmp_path / "summary.json"), "--log-level", "debug", "--symbols", "BTC-USD",
             env=environment(K2_VENUE_KEY=KEY, K2_LOG_FORMAT=form), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             cwd=tmp_path,
         )

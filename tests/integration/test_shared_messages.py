@@ -15,6 +15,9 @@ from k2conn.sinks.settings import SinkSettings
 from k2conn.tools.certify.certification import Certification, CertificationOutcome
 from k2conn.tools.certify.fault_scenarios import chosen
 from k2conn.tools.certify.report import failures
+from k2conn.tools.mock.connection import MockConnection
+from k2conn.tools.mock.faults import Faults
+from k2conn.tools.mock.request_recognition import VenueSymbols
 from tests.support.plans import HEAD
 from tests.unit.engine.test_several_routes import BOTH, ROW
 
@@ -45,6 +48,41 @@ def certified(folder: Path, streams: tuple[str, ...] | None) -> CertificationOut
     given = {} if streams is None else {"streams": streams}
     faults = chosen("duplicates,corrupt,cut")
     return asyncio.run(Certification(plan, settings, faults, duration=0, rate=20.0, **given).run())
+
+
+REPLIED = """
+connection:
+  url: wss://venue.example/ws
+  steps:
+    - send: {op: sub, symbols: $symbols}
+      for: trade
+      expect: {accepted: {ch: trade, first: true}, data: true, within: 5s}
+streams:
+  trade:
+    when: {ch: trade}
+    fields:
+      {symbol: s, trade_id: i, price: p, quantity: q, timestamp: {from: t, unit: ms}, side: {value: UNKNOWN}}
+tests:
+  - name: the answer is a trade, too
+    symbols: [BTC-USD]
+    dialogue:
+      - sent: {op: sub, symbols: [BTC-USD]}
+      - received: {ch: trade, first: true, s: BTC-USD, i: 7, p: 1.5, q: 2, t: 1767323045678}
+        records: [{price: "1.5"}]
+      - received: {ch: trade, s: BTC-USD, i: 8, p: 1.6, q: 2, t: 1767323045679}
+        records: [{price: "1.6"}]
+"""
+
+
+def test_an_answer_that_is_data_is_learnt_as_both() -> None:
+    plan, problems = check_text("venue.yaml", HEAD + REPLIED, Path())
+    assert plan is not None, [str(one) for one in problems]
+    symbols = VenueSymbols(plan)
+    mock = MockConnection(plan, plan.connections[0], symbols, {}, seed=1)
+    answered = mock.respond('{"op": "sub", "symbols": ["BTC-USD"]}', Faults())
+    assert [one["first"] for one in answered.replies] == [True]
+    assert mock.warnings == []
+    assert mock.streams == {"trade"}
 
 
 @pytest.mark.parametrize("streams", [None, ("quote",), ("trade",)])

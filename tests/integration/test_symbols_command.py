@@ -8,7 +8,6 @@ import gzip
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +80,8 @@ def k2conn(folder: Path, *words: str, **variables: str) -> subprocess.CompletedP
 @contextmanager
 def mocked(folder: Path, name: str = "venue.yaml") -> Iterator[dict[str, str]]:
     """The variables that a mock prints, while it serves."""
-    mock = subprocess.Popen([sys.executable, "-m", "k2conn", "mock", name, "--rate", "50"], cwd=folder,
-                            env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    mock = warm_process.started("mock", name, "--rate", "50", cwd=folder,
+                                env=environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         assert mock.stdout is not None
         lines = [mock.stdout.readline().strip() for _ in range(2)]

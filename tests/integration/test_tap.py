@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.process import free_port
+from tests.support import warm_process
 from tests.support.recordings import environment, k2conn, mock
 
 
@@ -22,8 +22,8 @@ from tests.support.recordings import environment, k2conn, mock
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
     """The folder and the port of a run against a simulated venue that sends broken frames, too."""
     folder, port = tmp_path_factory.mktemp("tap"), free_port()
-    with mock(folder, "bitfinex", "--rate", 40, "--garbage-every", 10) as venue, subprocess.Popen(
-        [sys.executable, "-m", "k2conn", "run", "bitfinex", "--sink", "none", "--port", str(port)], cwd=folder,
+    with mock(folder, "bitfinex", "--rate", 40, "--garbage-every", 10) as venue, warm_process.started(
+        "run", "bitfinex", "--sink", "none", "--port", str(port), cwd=folder,
         env=environment(**venue), stderr=subprocess.PIPE, text=True,
     ) as process:
         try:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from k2conn.cli.board.sources import RemoteBoard
 from k2conn.tools.mock.faults import Faults
 from tests.integration.test_run import environment
 from tests.integration.test_workers import WorkerPool, mocks, published, running_workers, timed
+from tests.support import warm_process
 
 BOTH = {"BTCUSDT", "ETHUSDT"}
 """The symbols, one of each worker."""
@@ -45,8 +45,8 @@ async def command(run: WorkerPool, *words: object, **variables: str) -> tuple[in
 
 
 async def begin(run: WorkerPool, *words: object, **variables: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "k2conn", "tap", "--at", f"127.0.0.1:{run.port}", "--format", "json", *map(str, words),
+    return await warm_process.executed(
+        "tap", "--at", f"127.0.0.1:{run.port}", "--format", "json", *map(str, words),
         env=environment(**variables), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, limit=2**22,
     )
 

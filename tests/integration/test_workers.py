@@ -34,6 +34,7 @@ from tests.kafka.test_end_to_end import NameTopic, own_topics, readable
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
 from tests.servers.process import free_port
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS
 from tests.support.sinks import trade as put_trade
 from tests.support.spools import Spool
@@ -92,15 +93,15 @@ class WorkerPool:
 
 @asynccontextmanager
 async def running_workers(
-    folder: Path, *arguments: object, program: Sequence[str] = ("-m", "k2conn"), **variables: str
+    folder: Path, *arguments: object, program: Sequence[str] = (), **variables: str
 ) -> AsyncIterator[WorkerPool]:
     """`k2conn run ...`; killed at the end where it still runs."""
     port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *program, "run", "--folder", "out", *map(str, arguments), "--port", str(port), "--daemon",
-        "--summary", "sum.json", cwd=folder, env=environment(**variables), stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    words = ["run", "--folder", "out", *map(str, arguments), "--port", str(port), "--daemon", "--summary", "sum.json"]
+    how: dict[str, Any] = {"cwd": folder, "env": environment(**variables), "stderr": asyncio.subprocess.PIPE,
+                           "start_new_session": True}
+    process = await (asyncio.create_subprocess_exec(sys.executable, *program, *words, **how) if program
+                     else warm_process.executed(*words, **how))
     found = WorkerPool(process, port)
     listening = asyncio.create_task(found.listen())
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
 from pathlib import Path
@@ -17,6 +15,7 @@ from k2conn.avro import load_schema
 from tests.integration.test_run import environment
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
+from tests.support import warm_process
 from tests.support.topics import Consumer, filled, made, quotes, read_to, registered, trade_values
 from tests.support.trade_data import many, reference, shuffled
 
@@ -147,11 +146,9 @@ def test_two_share_and_what_is_no_trade_is_a_dead_letter(
 
 
 def test_what_has_no_meaning_is_refused_at_once() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", "candles", "data", "--from", "kafka", "--topics", "market.*", "--empty",
-         "repeat", "--open", "keep", "--intervals", "1x"],
-        env=environment(K2_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"), capture_output=True, text=True, timeout=60,
-        check=False,
+    done = warm_process.k2conn(
+        "candles", "data", "--from", "kafka", "--topics", "market.*", "--empty", "repeat", "--open", "keep",
+        "--intervals", "1x", env=environment(K2_KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"),
     )
     assert done.returncode == 2
     for words in ("data has no meaning there", "--empty repeat", "--open keep", "'1x' is no interval",

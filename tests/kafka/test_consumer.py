@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ from k2conn.avro.reading import read_container
 from tests.integration.test_run import environment
 from tests.servers import Broker, Postgres, SharedBroker, SharedRegistry
 from tests.servers.postgres import Database
+from tests.support import warm_process
 from tests.support.topics import Consumer, candles, done, filled, made, quotes, registered, trades, wrote
 
 pytestmark = pytest.mark.kafka
@@ -49,8 +48,7 @@ def test_records_of_all_types_into_tables(
                   K2_POSTGRES_DSN=database.dsn, K2_DECIMALS=str(size)) as consumer:
         source = consumer.until(wrote(840))
         metrics = consumer.get("/metrics")
-        shown = subprocess.run([sys.executable, "-m", "k2conn", "status", "--port", str(consumer.port)], check=False,
-                               env=environment(), capture_output=True, text=True, timeout=60)
+        shown = warm_process.k2conn("status", "--port", consumer.port, env=environment())
         code, summary = consumer.stop()
     assert code == 0, consumer.said
     assert source["assigned"] == 9
@@ -79,8 +77,7 @@ def test_a_few_records_are_looked_at(
     filled(broker, topic, framed(registry, topic, trades(range(30))))
     words = ["run", "--from", "kafka", "--topics", topic, "--group", topic, "--from-beginning", "--sink", "console",
              "--max-records", "10", "--port", "-1", "--kafka", broker.bootstrap, "--registry", registry.url]
-    done = subprocess.run([sys.executable, "-m", "k2conn", *words], env=environment(), capture_output=True, text=True,
-                          check=False, timeout=60)
+    done = warm_process.k2conn(*words, env=environment())
     assert done.returncode == 0, done.stderr
     numbers = [json.loads(line)["record"]["source_sequence"] for line in done.stdout.splitlines()]
     assert numbers == list(range(10))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -34,6 +33,7 @@ from k2conn.tools.mock.server import MockServer
 from tests.integration.test_run import environment
 from tests.kafka.test_sink import read
 from tests.servers import SharedBroker, SharedRegistry
+from tests.support import warm_process
 
 pytestmark = pytest.mark.kafka
 
@@ -209,8 +209,8 @@ def test_three_exchanges_by_environment_alone(
             urls = {f"K2_{one.plan.name.upper()}_WEBSOCKET_URL": one.url() for one in exchanges}
             urls |= {f"K2_{one.plan.name.upper()}_HTTP_URL": one.http_url for one in exchanges if one.http_url}
             enabled = {f"K2_{one.plan.name.upper()}_ENABLED": "true" for one in exchanges}
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "k2conn", "run", "--daemon", "--duration", "6s", "--summary", "sum.json",
+            process = await warm_process.executed(
+        "run", "--daemon", "--duration", "6s", "--summary", "sum.json",
                 cwd=tmp_path, stderr=asyncio.subprocess.PIPE,
                 env=environment(
                     **urls, **enabled, K2_METRICS_PORT="0", K2_KAFKA_BOOTSTRAP_SERVERS=broker.bootstrap,

@@ -37,8 +37,9 @@ class Setting:
         self.broker = broker
         self.prefix = prefix
         self._follower = Follower(broker.bootstrap, prefix + TRADES)
-        self._latest = dict.fromkeys(by_symbol([]), 0)
         self._admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
+        self._seen: dict[str, set[int]] = {symbol: set() for symbol in by_symbol([])}
+        self._history = history
         self.folder = folder
         self.spec = connector_file(folder, port, history)
         self.variables = {
@@ -72,10 +73,27 @@ class Setting:
     def wait_for_trade(self, number: int, within: float = 180) -> None:
         """Until this trade of each symbol, or a later one, is committed."""
         end = time.monotonic() + within
-        while min(self._latest.values()) < number:
+        while min(max(numbers, default=0) for numbers in self._seen.values()) < number:
             assert time.monotonic() < end, f"trade {number} did not come"
-            for symbol, numbers in by_symbol(plain(self._follower.new(), "trade")).items():
-                self._latest[symbol] = max([self._latest[symbol], *numbers])
+            self._follow()
+
+    def wait_for_all(self, within: float = 180) -> None:
+        """Until each trade since the first one is committed, or in the books of gaps where no history has it."""
+        end = time.monotonic() + within
+        while missing := self._missing():
+            assert time.monotonic() < end, f"these did not come: {missing}"
+            self._follow()
+
+    def _missing(self) -> dict[str, set[int]]:
+        found = {symbol: set(range(min(numbers), max(numbers))) - numbers for symbol, numbers in self._seen.items()}
+        if not self._history:
+            books = self.committed(GAPS)
+            found = {symbol: numbers - named(books, symbol) for symbol, numbers in found.items()}
+        return {symbol: numbers for symbol, numbers in found.items() if numbers}
+
+    def _follow(self) -> None:
+        for symbol, numbers in by_symbol(plain(self._follower.new(), "trade")).items():
+            self._seen[symbol].update(numbers)
 
 
 def by_symbol(records: list[dict[str, object]]) -> dict[str, list[int]]:
@@ -103,7 +121,7 @@ def killed_again_and_again(setting: Setting, port: int, times: int) -> None:
         process.communicate()
     process = setting.start()
     setting.wait_for_trade(latest(port) + 1)
-    time.sleep(3)  # the grace of gaps, and their backfill
+    setting.wait_for_all()  # after the grace of gaps, and their backfill
     stopped(process)
 
 
@@ -166,7 +184,7 @@ def test_killed_in_the_middle_of_a_transaction_nothing_of_it_is_there(made: Made
         assert unfinished == 3, "no process was killed before its commit, or its batches count as committed without one"
         process = setting.start()
         setting.wait_for_trade(latest(port) + 1)
-        time.sleep(3)  # the grace of gaps, and their backfill
+        setting.wait_for_all()  # after the grace of gaps, and their backfill
         stopped(process)
     for found in assert_each_once(setting).values():
         assert sorted(found) == list(range(min(found), max(found) + 1))

@@ -134,7 +134,7 @@ def proven(messages: list[Message], total: int) -> int:
 # -- the broker
 
 
-@pytest.mark.parametrize("way", ["restart", "kill"])
+@pytest.mark.parametrize("way", [pytest.param("restart", marks=pytest.mark.deploy), "kill"])
 def test_a_broker_that_goes_while_records_flow(bench: Bench, broker: Broker, kafka_topic: NameTopic, way: str) -> None:
     """In memory 150 KB, so the rest of the outage is on disk."""
     topic, total = create(broker, kafka_topic("trades"), partitions=3), 7000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,9 @@ class Table:
         return self._schema
 
 
+@cache
 def format_of(schema: RecordSchema, maps: str = "map") -> ColumnFormat:
     return ColumnFormat(Shape("all", "all", schema.fields, "micros"), Table(schema, maps))
-
-
-FORMATS = {maps: format_of(ALL, maps) for maps in ("map", "json")}
 
 
 EMPTY: tuple[Any, ...] = (
@@ -69,7 +68,7 @@ def same(made: Any, known: Any) -> None:
 @given(st.lists(RECORDS, min_size=1, max_size=20), st.sampled_from(["map", "json"]))
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_c_and_python_make_the_same_columns(records: list[tuple[Any, ...]], maps: str) -> None:
-    form, bodies = FORMATS[maps], [ALL.encode(record) for record in records]
+    form, bodies = format_of(ALL, maps), [ALL.encode(record) for record in records]
     assert columns_of(ALL, [one.type for one in form.fields], bodies) is not None
     same(form.of_records(ALL, bodies), in_python(form, ALL, bodies))
 
@@ -98,7 +97,7 @@ def test_the_tables_of_both_sizes_of_decimals_are_the_same_by_both_ways(kind: st
 @given(RECORDS, st.data())
 @settings(deadline=None)
 def test_a_damaged_body_is_refused_or_read_the_same(record: tuple[Any, ...], data: st.DataObject) -> None:
-    body, form = bytearray(ALL.encode(record)), FORMATS["map"]
+    body, form = bytearray(ALL.encode(record)), format_of(ALL)
     what = data.draw(st.sampled_from(["cut", "longer", "changed"]))
     at = data.draw(st.integers(0, len(body) - 1))
     if what == "cut":
@@ -128,14 +127,14 @@ def test_a_map_that_names_a_key_twice_has_the_last_of_them(pairs: list[tuple[str
     assert body.endswith(b"\x02\0")
     texts = b"".join(bytes([2 * len(text.encode())]) + text.encode() for pair in [*pairs, pairs[0]] for text in pair)
     twice = body[:-1] + bytes([2 * (len(pairs) + 1)]) + texts + b"\0"
-    form = FORMATS["map"]
+    form = format_of(ALL)
     found = form.of_records(ALL, [twice])
     same(found, in_python(form, ALL, [twice]))
     assert dict(found["more"].to_pylist()[0]) == dict([*pairs, pairs[0]])
 
 
 def test_a_map_in_several_blocks_and_one_of_many_entries() -> None:
-    form = FORMATS["map"]
+    form = format_of(ALL)
     many = ALL.encode((*EMPTY, {str(number): "v" for number in range(100)}))
     plain = ALL.encode((*EMPTY, {}))
     blocks = plain[:-1] + b"\2" + b"\2a\2b" + b"\1\10" + b"\2c\2d" + b"\0"

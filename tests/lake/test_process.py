@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.kafka.test_broker_away import VENUE
 from tests.lake.test_query import asked
+from tests.support import warm_process
 from tests.support.lakes import lake, read
 from tests.support.plans import HEAD, STREAMS
 from tests.support.small_venue import venue_process
@@ -33,9 +33,9 @@ def venue() -> Iterator[int]:
 def started(folder: Path, port: int, *words: str, **variables: str) -> subprocess.Popen[str]:
     file = folder / "venue.yaml"
     file.write_text(HEAD + CONNECTION % port + STREAMS)
-    return subprocess.Popen(
-        command(file, "--streams", "trade", "--sink", "iceberg", "--port", "-1", "--summary", folder / "summary.json",
-                *words),
+    return warm_process.started(
+        "run", file, "--streams", "trade", "--sink", "iceberg", "--port", "-1", "--summary", folder / "summary.json",
+        *words,
         cwd=folder, env=environment(K2_LAKE_FOLDER=str(folder / "lake"), **variables), stderr=subprocess.PIPE,
         text=True,
     )
@@ -67,12 +67,12 @@ def test_a_venues_trade_is_queryable_in_ten_seconds_with_the_defaults(venue: int
 def test_a_process_that_is_killed_again_and_again_leaves_every_record_once(venue: int, tmp_path: Path) -> None:
     settings = lake(tmp_path)
     often = {"K2_LAKE_COMMIT_MS": "60", "K2_SPOOL": "always"}
-    for seconds in (5.0, 5.5, 6.3):
+    for seconds in (2.5, 3.0, 3.8):
         process = started(tmp_path, venue, **often)
         time.sleep(seconds)
         process.kill()
         process.communicate(timeout=60)
-    process = started(tmp_path, venue, "--duration", "6s", **often)
+    process = started(tmp_path, venue, "--duration", "3s", **often)
     said = process.communicate(timeout=90)[1]
     assert process.returncode == 0, said
     ((count, *distinct),) = read(settings, COUNTS)
@@ -120,9 +120,6 @@ def test_settings_are_told_by_their_variables(venue: int, tmp_path: Path) -> Non
 def test_doctor_looks_and_makes_nothing(venue: int, tmp_path: Path) -> None:
     file = tmp_path / "venue.yaml"
     file.write_text(HEAD + CONNECTION % venue + STREAMS)
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", "doctor", str(file), "--sink", "iceberg", "--port", "-1"], cwd=tmp_path,
-        env=environment(), capture_output=True, text=True, timeout=60, check=False,
-    )
+    done = warm_process.k2conn("doctor", file, "--sink", "iceberg", "--port", "-1", cwd=tmp_path, env=environment())
     assert "a start makes it" in done.stdout, done.stderr
     assert not (tmp_path / "lake").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_row_groups_are_small_also_in_tables_that_do_not_say_so(
     most = int(said or PROPERTIES[LIMIT])
     one = writer(settings)
     for first in (0, 40_000):
-        one.append(rows(one, [numbered(first + at, symbol=f"S{at % 40:02}") for at in range(40_000)]))
+        one.append(rows(one, _numbered(first)))
     assert _groups(settings) == [most, 40_000 - most] * 2
     the = Lake(settings, ["trades"])
     (shape,) = the.shapes.values()
@@ -101,6 +102,12 @@ def test_row_groups_are_small_also_in_tables_that_do_not_say_so(
     spans = [found.row_group(group).column(at).statistics for group in range(found.num_row_groups)]
     assert sum(one.min <= "S05" <= one.max for one in spans) == 1
     assert len(LakeReader(settings).records("trades", Selection(symbol="S05"))) == 2000
+
+
+@cache
+def _numbered(first: int) -> list[Any]:
+    """Trades of forty symbols."""
+    return [numbered(first + at, symbol=f"S{at % 40:02}") for at in range(40_000)]
 
 
 def _groups(settings: LakeSettings) -> list[int]:

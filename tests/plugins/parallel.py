@@ -21,8 +21,10 @@ from typing import Any
 
 import pytest
 
-WORKERS_PER_CORE = 3
-"""Most tests that take long wait for a timer, a process or a server: of their time they use a fifth of a core."""
+WORKERS_PER_CORE = 2.5
+"""Most tests that take long wait for a timer, a process or a server. Each process takes some ten
+seconds of processor time of its own, to collect the tests and to import what they use.
+"""
 
 GROUPS = "groups.json"
 OWN_SERVERS = {"own_broker", "own_postgres", "own_registry"}
@@ -33,7 +35,7 @@ SHARED_SERVERS = {"broker", "registry"}
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """How many processes `-n auto` means."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return WORKERS_PER_CORE * cores
+    return round(WORKERS_PER_CORE * cores)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -135,6 +137,7 @@ class _Worker:
         self._folder = folder
         self._door = folder / "door"
         self._room = folder / "room"
+        gc.disable()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put the long groups first and the tests that run alone last."""
@@ -143,13 +146,15 @@ class _Worker:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Write down the groups for the controlling process. All write the same; none reads half of it.
 
-        The tests and what they import stay to the end: the garbage collector need not look through them again.
+        The tests and what they import stay to the end: the garbage collector, which rests while they are collected,
+        need not look through them again.
         """
         part = self._folder / f"{os.getpid()}"
         part.write_text(json.dumps({item.nodeid: _group(item) for item in session.items}))
         part.rename(self._folder / GROUPS)
         gc.collect()
         gc.freeze()
+        gc.enable()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from k2conn.sinks.postgres.timescale import hypertable
 from tests.integration.test_run import environment
 from tests.servers.postgres import Database
 from tests.servers.process import Failed
+from tests.support import warm_process
 from tests.support.databases import candle, drive
 from tests.support.sinks import Book
 
@@ -31,10 +31,7 @@ async def nothing(sink: Any) -> None:
 
 
 def command(database: Database, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "k2conn", "db", *words], env=environment(K2_POSTGRES_DSN=database.dsn),
-        capture_output=True, text=True, timeout=60, check=False,
-    )
+    return warm_process.k2conn("db", *words, env=environment(K2_POSTGRES_DSN=database.dsn))
 
 
 def test_the_command_says_what_is_missing_and_makes_it(database: Database) -> None:
@@ -61,9 +58,9 @@ def test_the_command_says_where_nobody_answers() -> None:
 
 
 def test_processes_that_start_at_once_migrate_once(database: Database) -> None:
-    words = [sys.executable, "-m", "k2conn", "db", "migrate"]
-    several = [subprocess.Popen(words, env=environment(K2_POSTGRES_DSN=database.dsn), stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    env = environment(K2_POSTGRES_DSN=database.dsn)
+    several = [warm_process.started("db", "migrate", env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for _ in range(4)]
     said = [one.communicate(timeout=60) for one in several]
     assert [one.returncode for one in several] == [0] * 4, said
     assert sum("made migration 001" in out for out, _ in said) == 1

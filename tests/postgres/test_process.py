@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.kafka.test_broker_away import VENUE
 from tests.servers import Postgres
 from tests.servers.postgres import Database
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS
 from tests.support.small_venue import venue_process
 from tests.support.venues import CONNECTION
@@ -33,9 +33,9 @@ def venue() -> Iterator[int]:
 def started(folder: Path, port: int, dsn: str, *words: str, **variables: str) -> subprocess.Popen[str]:
     file = folder / "venue.yaml"
     file.write_text(HEAD + CONNECTION % port + STREAMS)
-    return subprocess.Popen(
-        command(file, "--streams", "trade", "--sink", "postgres", "--port", "-1", "--summary",
-                folder / "summary.json", *words),
+    return warm_process.started(
+        "run", file, "--streams", "trade", "--sink", "postgres", "--port", "-1", "--summary",
+        folder / "summary.json", *words,
         cwd=folder, env=environment(K2_POSTGRES_DSN=dsn, **variables), stderr=subprocess.PIPE, text=True,
     )
 
@@ -104,8 +104,7 @@ def until(server: Postgres, enough: Callable[[int], bool], within: float = 60) -
 def test_what_the_table_refuses_is_in_the_books_and_in_dead_letters(
     database: Database, venue: int, tmp_path: Path
 ) -> None:
-    subprocess.run([sys.executable, "-m", "k2conn", "db", "migrate"], env=environment(K2_POSTGRES_DSN=database.dsn),
-                   check=True, capture_output=True, timeout=60)
+    assert warm_process.k2conn("db", "migrate", env=environment(K2_POSTGRES_DSN=database.dsn)).returncode == 0
     database.query("ALTER TABLE trades_v2 ADD CONSTRAINT no_sevens CHECK (trade_id NOT LIKE '%7')")
     code, summary, said = ended(started(tmp_path, venue, database.dsn, "--duration", "4s"), tmp_path)
     assert code == 0, said
@@ -169,10 +168,8 @@ def test_settings_that_cannot_be_are_told_by_their_variables(
 def test_doctor_looks_and_makes_nothing(database: Database, venue: int, tmp_path: Path) -> None:
     file = tmp_path / "venue.yaml"
     file.write_text(HEAD + CONNECTION % venue + STREAMS)
-    done = subprocess.run(
-        [sys.executable, "-m", "k2conn", "doctor", str(file), "--sink", "postgres", "--port", "-1"],
-        env=environment(K2_POSTGRES_DSN=database.dsn), capture_output=True, text=True, timeout=60, check=False,
-    )
+    done = warm_process.k2conn("doctor", file, "--sink", "postgres", "--port", "-1",
+                               env=environment(K2_POSTGRES_DSN=database.dsn))
     assert "no TimescaleDB" in done.stdout, done.stderr
     assert "a start applies 001_dead_letters" in done.stdout
     assert database.value("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == "0"

@@ -21,10 +21,12 @@ from tests.servers.shared import Host, ask
 def started(folder: Path, text: str, *words: str) -> subprocess.Popen[str]:
     """A pytest of its own, with two processes for the tests in ``text``; a session of its own takes signals."""
     (folder / "test_it.py").write_text(text)
-    plugins = [word for name in ("parallel", "servers", "account") for word in ("-p", f"tests.plugins.{name}")]
+    own = [f"tests.plugins.{name}" for name in ("parallel", "servers", "account")]
+    plugins = [word for name in ("xdist.plugin", "pytest_timeout", *own) for word in ("-p", name)]
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", folder, *plugins,
                "-p", "no:cacheprovider", "-n", "2", *words, folder / "test_it.py"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "K2CONN_"))}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # what it has no need of takes longer than all the rest
     # A job that a shell put into the background was born deaf to Ctrl-C, and so would its children be.
     return subprocess.Popen([sys.executable, "-c", HEARING, *map(str, command)], cwd=ROOT, text=True,
                             env=environment | {"PYTHONPATH": str(ROOT)}, start_new_session=True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +23,7 @@ FRAME = json.dumps({"raw": '{"channel":"heartbeat"}', "at": "soon"}) + "\n"
     ("words", "given", "variables"),
     [
         (("--version",), "", {}),
-        (("run", "--nope"), "", {}),
         (("run", "kraken", "--candles", "1x"), "", {"K2_SINK": "nothing"}),
-        (("map", "kraken"), '{"channel":"heartbeat"}\n' * 2, {}),
         (("map", "kraken"), FRAME, {"COLUMNS": "60"}),
         (("validate", "none.yaml"), "", {}),
         (("list",), "", {"K2CONN_PURE_PYTHON": "1"}),
@@ -37,6 +37,29 @@ def test_it_prints_and_ends_as_one_that_is_started(
                              capture_output=True, timeout=120, check=False)
     found = warm_process.k2conn(*words, cwd=tmp_path, env=env, given=given, timeout=120)
     assert (found.returncode, found.stdout, found.stderr) == (started.returncode, started.stdout, started.stderr)
+
+
+@linux
+def test_one_that_goes_on_is_a_child_like_any_other(tmp_path: Path) -> None:
+    with warm_process.started("mock", "kraken", "--rate", "5", cwd=tmp_path, env=environment(), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              start_new_session=True) as process:
+        assert process.stdout is not None
+        assert "ws://" in process.stdout.readline()
+        assert Path(f"/proc/{process.pid}/cwd").readlink() == tmp_path
+        assert os.getsid(process.pid) == os.getpgid(process.pid) == process.pid
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    with warm_process.started("map", "kraken", cwd=tmp_path, env=environment(), text=True, stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        said = process.communicate(FRAME, timeout=60)
+    waited = warm_process.k2conn("map", "kraken", cwd=tmp_path, env=environment(), given=FRAME)
+    assert (process.returncode, *said) == (waited.returncode, waited.stdout, waited.stderr)
+    with warm_process.started("mock", "kraken", cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL) as process:
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not Path(f"/proc/{process.pid}").exists()
 
 
 @linux

@@ -18,7 +18,8 @@ from .downloads import kafka_jars
 from .prerequisites import java
 from .process import Failed, Server, free_port
 
-_JVM = ("-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
+_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn")
 _CONTROLLER = 1
 _METADATA = 3
 _VERSION = 1

@@ -15,7 +15,7 @@ from .process import Server
 
 # WRITE_DELAY=0: what was acknowledged is on disk; the default may lose the last half second.
 _DATABASE = "jdbc:h2:file:{folder}/schemas;WRITE_DELAY=0"
-_JVM = ("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
+_JVM = ("-Xmx384m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData")
 # No proxy of the environment may stand between us and our own machine.
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

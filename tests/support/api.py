@@ -7,7 +7,6 @@ import http.client
 import json
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from k2conn.sinks import make_sink
 from k2conn.sinks.file import FileSettings
 from k2conn.sinks.settings import SinkSettings
 from tests.integration.test_run import environment
+from tests.support import warm_process
 from tests.support.databases import CANDLE, candle, numbered
 from tests.support.sinks import TRADE, Book
 
@@ -54,8 +54,8 @@ class Serving:
         given = {"K2_API_REQUESTS_PER_MINUTE": "0", **variables}
         self.said: list[dict[str, Any]] = []
         self.port = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "k2conn", "serve", "--port", "0", "--daemon", *map(str, words)], cwd=folder,
+        self._process = warm_process.started(
+            "serve", "--port", "0", "--daemon", *map(str, words), cwd=folder,
             env=environment(**given), stderr=subprocess.PIPE, text=True,
         )
         self._ready = threading.Event()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +31,8 @@ def k2conn(folder: Path, *words: object, **variables: str) -> subprocess.Complet
 def mock(folder: Path, *words: object) -> Iterator[dict[str, str]]:
     """A simulated venue in a process of its own: the variables that lead to it."""
     log = folder / "mock.log"
-    with log.open("w") as out, subprocess.Popen(
-        [sys.executable, "-u", "-m", "k2conn", "mock", *map(str, words)], cwd=folder, stdout=out, stderr=out,
+    with log.open("w") as out, warm_process.started(
+        "mock", *map(str, words), cwd=folder, stdout=out, stderr=out,
         env=environment(),
     ) as process:
         try:

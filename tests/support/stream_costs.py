@@ -31,4 +31,4 @@ def main(frames: int) -> None:
 
 
 if __name__ == "__main__":
-    main(200)
+    main(100)

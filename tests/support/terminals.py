@@ -8,7 +8,6 @@ import pty
 import select
 import struct
 import subprocess
-import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyte
+
+from tests.support import warm_process
 
 
 class Terminal:
@@ -81,10 +82,9 @@ def terminal(
     """`k2conn ...` on a terminal; killed at the end where it still runs."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "k2conn", *map(str, command)], cwd=folder, env={**environment, "TERM": "xterm"},
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # or Ctrl-C would reach nobody
+    process = warm_process.started(
+        *command, cwd=folder, env={**environment, "TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True, preexec_fn=warm_process.on_its_terminal,
     )
     os.close(theirs)
     try:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterable, Sequence
@@ -19,6 +17,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from k2conn.avro import RecordSchema, load_schema
 from tests.integration.test_run import environment
 from tests.servers import Broker, Registry, SharedBroker, SharedRegistry
+from tests.support import warm_process
 from tests.support.databases import CANDLE
 from tests.support.sinks import TRADE
 
@@ -116,12 +115,10 @@ class Consumer:
         own = {"K2_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "K2_KAFKA_SCHEMA_REGISTRY_URL": registry.url,
                "K2_KAFKA_CONSUMER_REFRESH_MS": "1s", "K2_KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "6s",
                "K2_KAFKA_CONSUMER_COMMIT_MS": "200", "K2_POSTGRES_BATCH_MS": "100"}
-        start = f"{before}\nimport runpy\nrunpy.run_module('k2conn', run_name='__main__')"
-        program = ["-c", start] if before else ["-m", "k2conn"]
-        self.process = subprocess.Popen(
-            [sys.executable, *program, self.command, "--from", "kafka", *given, *map(str, words)], cwd=folder,
-            env=environment(**(own | variables)), stderr=self._log, stdout=self._log, text=True,
-        )
+        how: dict[str, Any] = {"cwd": folder, "env": environment(**(own | variables)), "stderr": self._log,
+                               "stdout": self._log, "text": True}
+        given = [self.command, "--from", "kafka", *given, *map(str, words)]
+        self.process = warm_process.started(*given, before=before, **how)
 
     def __enter__(self) -> Consumer:
         return self

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
+import io
 import json
 import os
 import pkgutil
@@ -12,6 +14,7 @@ import select
 import socket
 import struct
 import sys
+import termios
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -31,6 +34,12 @@ _OF_A_LAKE = (
     "k2conn.lake.catalog", "k2conn.lake.reader", "k2conn.lake.engine",
 )
 """What commands for a lake import besides; that takes longer than all the rest."""
+_OF_THE_API = (
+    "fastapi", "uvicorn", "uvicorn.protocols.http.h11_impl", "uvicorn.lifespan.on", "k2conn.api.server",
+    "k2conn.api.service", "k2conn.api.application", "k2conn.api.live.hub", "k2conn.api.stores.files",
+    "k2conn.api.stores.threads",
+)
+"""What `serve` imports besides."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -57,14 +66,14 @@ def _body(connection: socket.socket, length: int) -> dict[str, Any]:
     return found
 
 
-def _import(of_a_lake: bool) -> None:
+def _import(kind: str) -> None:
     """What most commands import, and the others that are told of."""
     import k2conn.cli
 
     for found in pkgutil.iter_modules(k2conn.cli.__path__, "k2conn.cli."):
         if not found.ispkg:
             importlib.import_module(found.name)
-    for name in (*_ON_THE_WAY, *(_OF_A_LAKE if of_a_lake else ())):
+    for name in (*_ON_THE_WAY, *{"lake": _OF_A_LAKE, "api": _OF_THE_API, "": ()}[kind]):
         with suppress(ImportError):
             importlib.import_module(name)
 
@@ -95,25 +104,45 @@ def _reaped() -> bool:
 
 
 def _kept(connection: socket.socket) -> dict[str, Any]:
-    """In a fork: the command in a fork of it in turn, whose end it tells."""
+    """In a fork: the command in a fork of it in turn, whose end it tells; or it leaves it to whoever asked."""
     order, files = _with_files(connection)
     pid = os.fork()
     if not pid:
         connection.close()
+        if order.get("session"):
+            os.setsid()
         for number, file in enumerate(files):
             os.dup2(file, number)
             os.close(file)
+        if order.get("terminal"):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        _open_anew()
         return order
     try:
         sent(connection, {"pid": pid})
+        if order.get("left"):
+            os._exit(0)
         sent(connection, {"code": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])})
     finally:
         os._exit(0)
 
 
+def _open_anew() -> None:
+    """The standard streams are those of other files now: what Python has found of them when it began does not hold."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        old: io.TextIOWrapper = getattr(sys, name)
+        raw = open(number, "wb" if number else "rb", 0 if old.write_through else -1, closefd=False)  # noqa: SIM115
+        new = io.TextIOWrapper(
+            raw, old.encoding, old.errors, "\n" if number else None, write_through=old.write_through,
+            line_buffering=name == "stderr" or os.isatty(number),
+        )
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+
+
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
-    _import(sys.argv[2:] == ["lake"])
+    _import("".join(sys.argv[2:]))
     assert len(os.listdir("/proc/self/task")) == 1, "a fork has none of the other threads"
     gc.collect()
     gc.freeze()
@@ -125,6 +154,7 @@ def main() -> None:
         sys.path[0] = order["cwd"]
         sys.argv = ["k2conn", *order["words"]]
         sys.orig_argv = [sys.executable, "-m", "k2conn", *order["words"]]  # by which a command starts itself again
+        exec(order.get("before", ""), {"__name__": "__main__"})
         runpy.run_module("k2conn", run_name="__main__", alter_sys=True)
 
 

@@ -11,6 +11,9 @@ from k2conn.compiler.sections.context import CompileContext
 LARGEST = 1 << 20
 """Bytes that such a file may have."""
 
+_MADE_BY = {"descriptor": ": protoc --include_imports --descriptor_set_out writes it from a .proto"}
+"""What makes such a file, where an author may not know."""
+
 
 def file_beside(name: str, path: Path, folder: FilePath, note: CompileContext) -> bytes | None:
     """The contents of a file beside the connector file; None after noting why there are none."""
@@ -26,5 +29,5 @@ def file_beside(name: str, path: Path, folder: FilePath, note: CompileContext) -
     except OSError:
         inside = True
     why = "is no file of at most 1 MiB beside this one" if inside else "leads out of the folder"
-    note(path, "path", f"'{short(name)}' {why}")
+    note(path, "path", f"'{short(name)}' {why}{_MADE_BY.get(str(path[-1]), '') if inside else ''}")
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -66,7 +67,7 @@ class ConnectionCompiler(SectionCompiler):
             self._check_files(said, path)
             codec = codecs.of_rows(said.get("codec"), (*path, "codec") if "codec" in said else path)
         else:
-            codec = codecs.encoding(said.get("codec", "json"), (*path, "codec"))
+            codec = replace(codecs.encoding(said.get("codec", "json"), (*path, "codec")), table="poll" in said)
         parts: dict[str, Any] = {
             "symbols": self._match(said, "symbols", path),
             **handshake_parts(self.note, said, path, self._set_up),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
@@ -73,6 +74,7 @@ class SymbolCompiler:
         for at, native in enumerate(said["default"]):
             if not self._names_listed and resolve(native) is None:
                 text = f"no rule in `symbols` reads '{short(native)}'; the rules are: {', '.join(words)}"
+                text += _about_characters(native, forms)
                 self.note(("symbols", "default", at), "unknown-symbol", text)
             elif resolve(native) is None:
                 text = f"what asks no venue (map, plan, explain, the mock) cannot read '{short(native)}'"
@@ -183,3 +185,12 @@ class SymbolCompiler:
     def _row(native: str, one: dict[str, str], record: str | None) -> Symbol:
         text = one.get("record") or spelling(native, {"base": one["base"], "quote": one["quote"]}, record)
         return Symbol(native, text, one["base"], one["quote"], (), one.get("asset_class", ""), one.get("currency", ""))
+
+
+def _about_characters(native: str, forms: Sequence[Form]) -> str:
+    """What may be the reason that no form reads a name: a character that no part holds, where nothing says so."""
+    between = "".join(piece for one in forms for piece in PLACE.split(one.text)[::2])
+    odd = "".join(dict.fromkeys(one for one in native if not one.isalnum() and one not in between))
+    if not odd or not forms:
+        return ""
+    return f"; a part holds '{short(odd)}' where `parts:` says so, such as {{base: {{also: \"{short(odd)}\"}}}}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from k2conn import exactjson
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.sections.addresses import SET_UP, URL
@@ -51,6 +52,7 @@ class TransportWords:
             "framing": self._framing(),
             "poll": self._poll(),
             "initial": self._initial(),
+            "initial_texts": {name: _spelled(one) for name, one in self._said.get("initial", {}).items()},
             "program": self._program(),
         }
 
@@ -196,3 +198,8 @@ class TransportWords:
         if "environment" in said:
             environment = self._note.template(said["environment"], (*path, "environment"), SET_UP)
         return ProgramWords(arguments.render if arguments else None, environment.render if environment else None)
+
+
+def _spelled(value: Any) -> str:
+    """A value as the file says it: text as it stands, all else as JSON."""
+    return value if isinstance(value, str) else exactjson.spell(value)

@@ -102,6 +102,11 @@ class Router:
             return tuple(number for one, number in self.several[at] if one == STREAM)
         return (at,) if kind == STREAM else ()
 
+    def replies(self, route: Route) -> bool:
+        """Whether a route leads to a step that waits for a reply, beside others or alone."""
+        kind, at = route
+        return kind == REPLY or (kind == SEVERAL and any(one == REPLY for one, _ in self.several[at]))
+
     def _shape(self, keys: tuple[str, ...], paths: tuple[ConditionPath, ...]) -> MessageShape:
         """The cache for messages with these keys."""
         shape = _shape_of(leaf for leaf in paths if leaf.head is None or leaf.head in keys)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from k2conn.clock import wall_us
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation.session import SessionContext
 from k2conn.engine.frame_pipeline import FramePipeline
@@ -86,6 +87,8 @@ class ExpectedRecords:
         self._changing = frozenset(("message_id", "ingestion_timestamp", "vendor_data", *times, *self._ids))
         """The fields that may differ between two deliveries of the same item, where the venue gives no times."""
         self._readings: dict[str, FieldDetection] = {}
+        self._wall = wall_us()
+        """When all is mapped a second time: a time of day that comes without its date is one of these hours."""
         self._session_context = SessionContext(lambda: "00000000-0000-4000-8000-000000000000", os.environ)
         assert exchange.sent_frames is not None
         for number, client_session in enumerate(exchange.sent_frames.client_sessions):
@@ -118,7 +121,7 @@ class ExpectedRecords:
 
     def _add_session(self, number: int, client_session: ClientSession) -> None:
         pipeline = self._new_pipeline(client_session)
-        pipeline.session.open(0.0, 1)
+        pipeline.session.open(0.0, self._wall)
         for at, sent in enumerate(client_session.frames):
             confirmed = at < client_session.confirmed
             if sent.broken:
@@ -165,7 +168,7 @@ class ExpectedRecords:
                 expected.numbers[key] = number
 
     def _received(self, frame: str | bytes, pipeline: FramePipeline) -> list[Envelope]:
-        envelopes, _ = pipeline.receive([frame], 0.0, 1)
+        envelopes, _ = pipeline.receive([frame], 0.0, self._wall)
         return envelopes
 
     def _filtered(self, stream: str) -> int:
@@ -273,10 +276,10 @@ class ExpectedRecords:
     def _primed_pipeline(self, client_session: ClientSession) -> FramePipeline:
         """A pipeline that has received all messages of a connection that are not data, for what they capture."""
         pipeline = self._new_pipeline(client_session)
-        pipeline.session.open(0.0, 1)
+        pipeline.session.open(0.0, self._wall)
         for sent in client_session.frames:
             if sent.key is None and sent.frame is not None and not sent.broken:
-                pipeline.receive([sent.frame], 0.0, 1)
+                pipeline.receive([sent.frame], 0.0, self._wall)
         return pipeline
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence, Set
 from random import Random
 from typing import NamedTuple, Protocol
 
+from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import encoder
 from k2conn.engine.conversation.request_encoding import request_decoder
+from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan
 from k2conn.scope import Scope
 from k2conn.tools.mock.faults import Faults
@@ -62,6 +64,7 @@ class MockConnection:
         self.connection = connection
         self.encode = encoder(connection.codec)
         self.said = request_decoder(connection)
+        self._decode = decoder(connection.codec)
         self.recognizer = RequestRecognizer(plan, connection, symbols)
         self.warnings: list[str] = []
         self._detection = FieldDetection(plan, connection)
@@ -75,6 +78,14 @@ class MockConnection:
         self._frame_sources: dict[Key, FrameSource | None] = {}
 
     # -- conversation
+
+    def readable(self, frame: str | bytes) -> bool:
+        """Whether the connector's codec makes something of a frame."""
+        try:
+            self._decode(frame)
+        except RecordError:
+            return False
+        return True
 
     @property
     def welcome(self) -> list[Json]:

@@ -516,7 +516,7 @@ class MockExchange:
         if client.frozen or faults.deaf or (faults.stall_after is not None and client.data >= faults.stall_after):
             return False
         frame = client.mock_connection.encode(generated.text)
-        frame = corrupted(frame) if broken else frame
+        frame = corrupted(frame, client.mock_connection.readable) if broken else frame
         try:
             await client.write(frame, key, generated, broken)
             client.data += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -46,8 +47,11 @@ class Faults:
 GARBAGE = b'{"broken": ['
 
 
-def corrupted(frame: str | bytes) -> str | bytes:
-    """A frame that cannot be decoded: of binary frames the first byte is changed, texts lose their end."""
-    if isinstance(frame, bytes):
-        return bytes([frame[0] ^ 0xFF]) + frame[1:]
-    return frame[:-1] if frame[-1:] in "]}" else "{" + frame
+def corrupted(frame: str | bytes, readable: Callable[[str | bytes], bool] = lambda _: False) -> str | bytes:
+    """A frame that cannot be decoded: of binary frames the first byte is changed, texts lose their end. Where that is
+    still a frame (a binary layout may name what stands for any other), it loses its end, too.
+    """
+    if isinstance(frame, str):
+        return frame[:-1] if frame[-1:] in "]}" else "{" + frame
+    changed = bytes([frame[0] ^ 0xFF]) + frame[1:]
+    return frame[:-1] if readable(changed) else changed

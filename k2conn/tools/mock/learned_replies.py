@@ -143,6 +143,8 @@ class _Learner:
             state = deepcopy(self.scope.state)
             text = _text(frame if self._packed else value)
             self.learned.data.append(DataFrame(stream.name, frame, text, state))
+        if stream is not None and self.router.replies(self.router.route(frame, self.scope)):
+            self._answers(frame)
 
     def _read(self, text: str) -> Json:
         """The message of a raw text frame; the text itself where it cannot be decoded."""

@@ -34,8 +34,9 @@ STEPS = (
     ("msgpack",),
 )
 LAYOUT = """{"byte_order": "big", "frame": {"by": "length", "of": {"1": "b"}, "else": "c"}, "b": {"x": "skip 1"},
-"c": {"p": {"count": "u16", "length": "u16", "of": "d"}, "r": "text"},
-"d": {"t": {"type": "u32", "bits": {"s": "0-7"}}, "e": "i8", "q": {"type": "i64", "exponent": "e"}, "f": "f32"}}"""
+"c": {"g": "i8", "p": {"count": "u16", "length": "u16", "of": "d"}, "r": "text"},
+"d": {"t": {"type": "u32", "bits": {"s": "0-7"}}, "e": "i8", "q": {"type": "i64", "exponent": "e"}, "f": "f32",
+"h": {"type": "u48", "exponent": "g"}, "i": {"count": "e", "of": "i24"}}}"""
 RAW, PACKED = 0, 1
 TRACED = ("k2conn.codecs", "k2conn.exactjson")
 WORDS = (

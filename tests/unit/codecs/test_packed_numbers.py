@@ -41,7 +41,7 @@ def read(part: Any, data: bytes, *more: Any) -> Any:
     return repr(found), cursor.at, cursor.left
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.lists(parts(), min_size=1, max_size=6), BYTES)
 def test_a_structure(found: list[Part], data: bytes) -> None:
     one = Structure("s", tuple((f"m{at}", part) for at, part in enumerate(found)))
@@ -51,7 +51,7 @@ def test_a_structure(found: list[Part], data: bytes) -> None:
     assert quick == read(one, data)
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.lists(st.tuples(parts(), st.integers(0, 3)), min_size=1, max_size=5), BYTES, st.integers(0, 40))
 def test_a_block_of_any_length(said: list[tuple[Part, int]], data: bytes, length: int) -> None:
     fields, at = [], 0

@@ -248,7 +248,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 @given(st.data())
 def test_any_mutation_of_a_good_file_is_checked_without_a_traceback(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(GOOD))
@@ -258,7 +258,7 @@ def test_any_mutation_of_a_good_file_is_checked_without_a_traceback(data: st.Dat
     checked(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_line_may_be_lost_moved_or_replaced(data: st.DataObject) -> None:
     lines = data.draw(st.sampled_from(GOOD)).split("\n")
@@ -283,7 +283,7 @@ def test_any_line_may_be_lost_moved_or_replaced(data: st.DataObject) -> None:
     checked("\n".join(lines))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.text(max_size=200))
 def test_any_text_is_checked_without_a_traceback(text: str) -> None:
     checked(text)

@@ -268,7 +268,7 @@ _NAMES = [
 ] + ["AH26", "ABH26", "A-H26", "1H26", "H26-A", "a", "_A", "A_A", "币", "A币"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(_forms(), _forms())
 def test_the_comparison_is_right_about_every_short_name(one: Form, other: Form) -> None:
     automata = FormAutomaton(one.pieces), FormAutomaton(other.pieces)

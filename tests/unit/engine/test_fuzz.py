@@ -27,7 +27,7 @@ from k2conn.plan import Connection, FrameEncoding, Json, Plan
 from tests.support.plans import WORLD
 from tests.support.shipped import load
 
-BOUND = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+BOUND = settings(max_examples=75, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 WALL = 1_767_323_046_000_000
 
 

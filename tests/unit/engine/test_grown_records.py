@@ -324,7 +324,7 @@ def test_new_fields_take_the_native_way() -> None:
 
 @pytest.mark.parametrize("streams", [GROWN, ONE_SIDED])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_the_short_ways_agree_on_any_item(streams: str, changes: list[list[tuple[int, Any, str]]]) -> None:
     frames = []
     for some in changes:

@@ -66,7 +66,7 @@ PAGES = st.lists(st.fixed_dictionaries({}, optional={"data": ENTRIES}) | VALUES,
 
 
 @given(st.one_of(PAGES, VALUES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_answer(answer: Any) -> None:
     assert PLAN.symbols.list is not None
     directory = SymbolDirectory(PLAN.symbols, MOST)
@@ -93,7 +93,7 @@ ENCODINGS = {
 
 @pytest.mark.parametrize("words", ENCODINGS)
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_body(words: str, body: bytes) -> None:
     try:
         found = body_reader(ENCODINGS[words], 1000)(body)

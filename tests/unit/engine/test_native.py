@@ -131,7 +131,7 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(NUMBERS)
 @example(Decimal("1E-8"))
 @example(Decimal("64000.10"))
@@ -142,7 +142,7 @@ def test_decimals(value: Any) -> None:
     check(DECIMAL, decimals(8, 18), plain_decimal(8, 18), value)
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(st.one_of(NUMBERS, st.from_regex(r"[0-9]{0,22}(\.[0-9]{0,20})?", fullmatch=True), st.integers(-(2**130), 2**130),
                  st.decimals(0, 10**20, places=18)))
 @example(Decimal("1E-18"))
@@ -182,7 +182,7 @@ MORE_NUMBERS = st.one_of(
 
 
 @pytest.mark.parametrize("name", CONVERSIONS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(value=MORE_NUMBERS)
 @example(value="-0")
 @example(value="-0.00000001")
@@ -248,7 +248,7 @@ def test_a_whole_number_of_more_than_64_bits_is_left_to_the_complete_way(number:
     assert mapper_of(LONG, lambda value: value, FastConversion(""))({"i": 7, "v": number, "w": 1}, scope()) is None
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(NUMBERS)
 @example(2**63 - 1)
 @example(2**63)
@@ -258,7 +258,7 @@ def test_whole_numbers(value: Any) -> None:
 
 
 @pytest.mark.parametrize("unit", ["ms", "us"])
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(value=NUMBERS)
 @example(value=253402300800 * 1000 - 1)
 @example(value=253402300800 * 1000)
@@ -267,7 +267,7 @@ def test_times_that_are_numbers(unit: str, value: Any) -> None:
     check(LONG, times(unit), plain_time(unit), value)
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(
     st.one_of(
         st.datetimes().map(lambda moment: moment.isoformat() + "Z"),

@@ -55,7 +55,7 @@ def scope_of(message: Any, state: Any, key: str | None) -> Scope:
     return found
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(PATHS, VALUES, VALUES, VALUES, st.none() | st.just("k"))
 def test_a_path_leads_where_the_closures_lead(text: str, value: Any, message: Any, state: Any, key: Any) -> None:
     scope = scope_of(message, state, key)
@@ -80,7 +80,7 @@ LEAF = st.tuples(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(st.lists(st.tuples(LEAF, st.booleans()), max_size=4), VALUES, VALUES)
 def test_a_signature_is_the_routers(said: list[Any], message: Any, state: Any) -> None:
     scope = scope_of(message, state, None)
@@ -140,7 +140,7 @@ def carried(*keys: str | None) -> Any:
     ))
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(st.dictionaries(st.sampled_from(KEYS), NUMBERS), st.lists(st.none() | st.just(7), min_size=3, max_size=3))
 def test_numbers_are_moved_as_by_their_converters(item: dict[str, Any], before: list[Any]) -> None:
     now = list(before)
@@ -202,7 +202,7 @@ ROUNDED = st.one_of(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(ROUNDED)
 def test_rounded_as_python_rounds(value: Any) -> None:
     assert HOW is not None

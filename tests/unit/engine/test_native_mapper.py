@@ -180,7 +180,7 @@ OWN = {"ch": "trade", "data": [ITEM]}
     ids=["binance", "coinbase", "kraken", "bitvavo", "lseg-ads", "alpaca-sip", "btcturk", "own", "rounded"],
 )
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_on_any_item(plan: Plan, message: Any, items: Any, changes: list[list[tuple[int, Any, str]]]) -> None:
     frames = []
     for some in changes:

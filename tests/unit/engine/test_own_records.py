@@ -172,7 +172,7 @@ def item_of(message: Any) -> list[Any]:
 
 @pytest.mark.parametrize("stream", ["kline", "status", "sample"])
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_the_native_mapper_agrees_on_any_item(stream: str, changes: list[list[tuple[int, Any, str]]]) -> None:
     frames = []
     for some in changes:

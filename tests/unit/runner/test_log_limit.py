@@ -12,8 +12,9 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from k2conn.runner.log_limit import ENDS, EVERY, KINDS, LINES, PLACE, LogLimit
-from tests.integration.test_run import command, environment
+from tests.integration.test_run import environment
 from tests.paths import ROOT
+from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS
 from tests.support.venues import CONNECTION
 
@@ -142,8 +143,8 @@ def test_a_venue_that_ends_each_connection_at_once_cannot_flood_the_log(tmp_path
             port = next(iter(server.sockets)).getsockname()[1]
             quick = CONNECTION.replace("{base: 50ms, cap: 100ms}", "{base: 1ms, cap: 1ms}") % port
             (tmp_path / "venue.yaml").write_text(HEAD + quick + "  limits: {connect: 1000 per 1s}\n" + STREAMS)
-            running = await asyncio.create_subprocess_exec(
-                *command("venue.yaml", "--port", -1, "--daemon"),
+            running = await warm_process.executed(
+                "run", "venue.yaml", "--port", -1, "--daemon",
                 cwd=tmp_path,
                 env=environment(K2_VENUE_BREAKER_FAILURES="100000"),
                 stderr=asyncio.subprocess.PIPE,

@@ -101,7 +101,7 @@ def test_a_flipped_bit_costs_at_most_its_record_and_is_counted(tmp_path: Path) -
 
 
 @given(place=st.integers(0, len(WHOLE) * 8 - 1))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_any_flipped_bit(tmp_path_factory: pytest.TempPathFactory, place: int) -> None:
     data = bytearray(WHOLE)
     data[place // 8] ^= 1 << place % 8
@@ -112,7 +112,7 @@ def test_any_flipped_bit(tmp_path_factory: pytest.TempPathFactory, place: int) -
 
 
 @given(begin=st.integers(0, len(WHOLE)), junk=st.binary(max_size=600), insert=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_whatever_is_written_over_a_place_never_makes_a_record(
     tmp_path_factory: pytest.TempPathFactory, begin: int, junk: bytes, insert: bool
 ) -> None:
@@ -135,7 +135,7 @@ def test_whatever_is_written_over_a_place_never_makes_a_record(
             st.sampled_from(["id", "topic", "key", "schema", "stream", "symbol", "name", "text"]), inner),
     ))).map(lambda texts: old(*(old_text(*one) for one in texts), old_record(1))),
 ))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_file_is_read(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("x")
     read = Read(folder, data)

@@ -156,7 +156,7 @@ def on_the_wire(kind: str, body: bytes) -> bytes:
     messages=MESSAGES, lengths=st.lists(st.integers(1, 100_000), min_size=1, max_size=5), held=st.integers(0, 3),
     early=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_all_messages_in_order(
     messages: list[tuple[str, bytes]], lengths: list[int], held: int, early: bool
 ) -> None:
