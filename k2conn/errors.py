@@ -191,6 +191,10 @@ class SinkError(K2Error):
     exit_code = 69
 
 
+class Superseded(SinkError):
+    """Another process goes on with what this one did: what is held here is the other one's to send."""
+
+
 def known(value: object, values: Iterable[str]) -> str:
     """The helpful end of a message: a near match, else the known values."""
     from difflib import get_close_matches

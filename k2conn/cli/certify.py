@@ -195,7 +195,7 @@ def _launch(plan: Plan, settings: SinkSettings) -> Launch:
     return launch
 
 
-def _prefix() -> str:
+def certified_prefix() -> str:
     """What makes this certification's topics its own."""
     return f"certify-{wall_ms()}-{os.getpid()}."
 
@@ -213,7 +213,7 @@ def _settings(options: CertifyOptions, folder: Path) -> SinkSettings:
     given = sink_settings(os.environ, kind=kind, folder=folder, kafka=options.kafka, registry=options.registry)
     own = given.options
     if isinstance(own, KafkaSettings):
-        own = replace(own, create_topics=True, topic_prefix=_prefix())
+        own = replace(own, create_topics=True, topic_prefix=certified_prefix())
     return replace(given, options=own, spool=replace(given.spool, folder=folder / "spool"))
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from k2conn import exactjson, native
 from k2conn.cli.amendment_text import amended
@@ -19,19 +19,24 @@ from k2conn.cli.recording_run import recorded
 from k2conn.cli.reload import keep_asking, keep_reloading, read_again
 from k2conn.cli.run_options import RunOptions
 from k2conn.cli.run_services import attended, crash_report
-from k2conn.cli.run_workers import lead
+from k2conn.cli.run_workers import lead, report_as_one
+from k2conn.cli.slots_view import SlotsView
 from k2conn.cli.start_line import say_start
 from k2conn.cli.startup import Prepared, check_log, jobs_for, prepared, progress_of, sink_settings_of
 from k2conn.cli.tap_conditions import compiled_condition
+from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.errors import SettingsError
+from k2conn.group.one_runner import OneRunner
+from k2conn.group.runner_per_slot import RunnerPerSlot
 from k2conn.group.settings import GroupSettings
 from k2conn.group.sharing import GroupSharing
-from k2conn.monitoring.health import RunnerView
+from k2conn.monitoring.health import RunnerView, View
 from k2conn.monitoring.tap.listening import Taps
 from k2conn.monitoring.tap.passing import Tap
-from k2conn.runner import Runner, RunOutcome
+from k2conn.observe import Observers, SessionPlace
+from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.progress import ProgressLine
+from k2conn.runner.progress import ProgressLine, ProgressOf
 from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import health_limits, state_folder, tap_token
 from k2conn.workers.channel import WorkerIdentity
@@ -70,7 +75,8 @@ def run(options: RunOptions) -> int:
         try:
             reloading = partial(keep_reloading, runner, partial(jobs_for, options, environment), options.watch)
             before = partial(send_left_over, jobs, settings, None)
-            ended = on_event_loop(partial(_run, runner, options, start, before, runner.run, reloading))
+            served = _served(runner)
+            ended = on_event_loop(partial(_run, served, options, start, before, runner.run, reloading))
         finally:  # the figures are printed, whatever ended the run
             _report(runner, options, ended)
     return ended.exit_code
@@ -91,6 +97,8 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
 def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int:
     """A member of a group, until told to stop."""
     jobs, read = start.jobs, partial(read_again, partial(jobs_for, options, os.environ, warn=False))
+    if settings.state:
+        return _share_by_slot(options, start, settings, read)
     if start.states is not None:
         distribute_state(start.states, jobs, None)
     with recorded(options, os.environ) as observers:
@@ -98,16 +106,52 @@ def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int
             (), start.settings, max_records=options.max_records, state_folder=start.states, limits=start.limits,
             observers=observers, standing=True,
         )
-        sharing = GroupSharing(settings, jobs, read, runner)
+        sharing = GroupSharing(settings, jobs, read, partial(OneRunner, runner))
+        runner.group = sharing.status
         ended = None
         try:
             files = [job.plan.path for job in jobs]
             reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
             before = partial(send_left_over, jobs, start.settings, None)
-            ended = on_event_loop(partial(_run, runner, options, start, before, sharing.run, reloading))
+            served = _served(runner)
+            ended = on_event_loop(partial(_run, served, options, start, before, sharing.run, reloading))
         finally:
             _report(runner, options, ended)
     return ended.exit_code
+
+
+def _share_by_slot(
+    options: RunOptions, start: Prepared, settings: GroupSettings, read: Callable[[], Sequence[Job]]
+) -> int:
+    """The same for a member whose slots have a runner each."""
+    with recorded(options, os.environ) as observers:
+
+        def made(slot: int, jobs: Sequence[Job], turn: asyncio.Event, limits: SharedLimits) -> Runner:
+            sink = settings.of_slot(start.settings, slot)
+            return Runner(jobs, sink, limits=start.limits, observers=observers, turn=turn, shared_limits=limits,
+                          standing=True)
+
+        works: list[RunnerPerSlot] = []
+
+        def make(failed: Callable[[Exception], None], changed: Callable[[], None]) -> RunnerPerSlot:
+            works.append(RunnerPerSlot(made, settings.session, failed, changed))
+            return works[0]
+
+        sharing = GroupSharing(settings, start.jobs, read, make)
+        slots, ended = works[0], None
+        view = SlotsView(slots, sharing.status, observers)
+        try:
+            files = [job.plan.path for job in start.jobs]
+            reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
+            served = _Served(view, observers, view.captured, slots.opened, view)
+            ended = on_event_loop(partial(_run, served, options, start, _nothing, sharing.run, reloading))
+        finally:
+            report_as_one(slots.report, options, ended)
+    return ended.exit_code
+
+
+async def _nothing(stop: asyncio.Event) -> None:
+    """What goes before a run that has nothing to do before."""
 
 
 def _say_what_is_missing() -> None:
@@ -123,26 +167,41 @@ async def _until_stopped(worker: Worker) -> RunOutcome:
     return await worker.run(stop)
 
 
+class _Served(NamedTuple):
+    """What is shown of a run while it lasts."""
+
+    view: View
+    observers: Observers
+    captured: Callable[[SessionPlace], Mapping[str, Any]]
+    opened: asyncio.Event
+    progress: ProgressOf
+
+
+def _served(runner: Runner) -> _Served:
+    return _Served(RunnerView(runner), runner.observers, runner.captured, runner.opened, runner)
+
+
 async def _run(
-    runner: Runner, options: RunOptions, start: Prepared, before: Callable[[asyncio.Event], Awaitable[None]],
-    work: Callable[[asyncio.Event], Awaitable[RunOutcome]], reloading: Callable[[], Coroutine[Any, Any, None]],
+    served: _Served, options: RunOptions, start: Prepared,
+    before: Callable[[asyncio.Event], Awaitable[None]], work: Callable[[asyncio.Event], Awaitable[RunOutcome]],
+    reloading: Callable[[], Coroutine[Any, Any, None]],
 ) -> RunOutcome:
-    """``work``: runs the runner."""
+    """``work``: what is run."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     stop_on_signals(loop, stop)
     await unless_stopped(before(stop), stop)
     taps = Taps(
-        lambda wanted: Tap(wanted, runner.observers, runner.captured), compiled_condition, tap_token(os.environ)
+        lambda wanted: Tap(wanted, served.observers, served.captured), compiled_condition, tap_token(os.environ)
     )
-    view = RunnerView(runner)
+    view = served.view
     async with attended(view, options.host, start.port, reloading, stop, start.console, taps):
-        limiting = loop.create_task(_stop_after(start.limit, runner, stop))
+        limiting = loop.create_task(_stop_after(start.limit, served.opened, stop))
         try:
             if with_board(options, os.environ, start.settings.kind):
                 async with board_while(LocalBoard(view, taps), stop):
                     return await work(stop)
-            saying = loop.create_task(ProgressLine(runner, start.progress).keep())
+            saying = loop.create_task(ProgressLine(served.progress, start.progress).keep())
             try:
                 return await work(stop)
             finally:
@@ -151,12 +210,12 @@ async def _run(
             limiting.cancel()
 
 
-async def _stop_after(limit: float | None, runner: Runner, stop: asyncio.Event) -> None:
+async def _stop_after(limit: float | None, opened: asyncio.Event, stop: asyncio.Event) -> None:
     """Stops so many seconds after the sink was opened: a dependency that cannot be reached is not a run that is
     over.
     """
     if limit is not None:
-        await runner.opened.wait()
+        await opened.wait()
         await asyncio.sleep(limit)
         stop.set()
 

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from k2conn import exactjson
 from k2conn.cli.amendment_text import amended
@@ -19,8 +20,9 @@ from k2conn.cli.tap_conditions import compiled_condition
 from k2conn.engine.accounting.ledger import equation
 from k2conn.errors import SettingsError
 from k2conn.monitoring.tap.listening import Taps
-from k2conn.runner import Job
+from k2conn.runner import Job, RunOutcome
 from k2conn.runner.secret_values import ReadVariables
+from k2conn.runner.status import RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import tap_token
 from k2conn.settings.console import ConsoleSettings
@@ -93,7 +95,23 @@ async def _followed(pool: WorkerPool, listed: ListedSymbols, stop: asyncio.Event
 
 def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
     """The final figures of all workers: a line for each connector, and the summary file."""
-    for name, one in outcome.report["connectors"].items():
+    _say_figures(outcome.report)
+    if outcome.silent:
+        workers = ", ".join(map(str, outcome.silent))
+        complain(f"these figures lack what processes counted that died: worker {workers}")
+    _sum_up(outcome.report, options, outcome.unsent, outcome.exit_code, workers=options.workers,
+            without_books=list(outcome.silent))
+
+
+def report_as_one(report: RunReport, options: RunOptions, outcome: RunOutcome | None) -> None:
+    """The final figures of several runners of one process, as those of one."""
+    _say_figures(report)
+    if outcome is not None:
+        _sum_up(report, options, outcome.unsent, outcome.exit_code)
+
+
+def _say_figures(report: RunReport) -> None:
+    for name, one in report["connectors"].items():
         say(
             f"{name}: {equation(one)}; frames {one['frames']}, reconnects {one['reconnects']}, "
             f"unrecognised {one['unrecognised']}",
@@ -103,17 +121,14 @@ def _report(outcome: WorkersOutcome, options: RunOptions) -> None:
             say(f"{name}: {amended(left_out)}", connector=name)
         if text := crash_report(name, one["crashes"]):
             show(*text.split("\n"), error=True)
-    if outcome.silent:
-        workers = ", ".join(map(str, outcome.silent))
-        complain(f"these figures lack what processes counted that died: worker {workers}")
-    if outcome.unsent:
-        complain(f"{outcome.unsent} records could not be sent before the end", unsent=outcome.unsent)
+
+
+def _sum_up(report: RunReport, options: RunOptions, unsent: int, exit_code: int, **more: Any) -> None:
+    if unsent:
+        complain(f"{unsent} records could not be sent before the end", unsent=unsent)
     if options.summary is not None:
-        report = {
-            **outcome.report, "unsent": outcome.unsent, "exit_code": outcome.exit_code, "workers": options.workers,
-            "without_books": list(outcome.silent),
-        }
+        whole = {**report, "unsent": unsent, "exit_code": exit_code, **more}
         try:
-            options.summary.write_bytes(exactjson.encode(report) + b"\n")
+            options.summary.write_bytes(exactjson.encode(whole) + b"\n")
         except OSError as error:
             raise SettingsError(f"--summary {options.summary}: {error.strerror}") from None

@@ -111,9 +111,11 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         group = group_settings(environment, options.group, settings) if options.shares else None
         if group is not None:
             _check_group(options, workers)
-            slot_table(jobs, group.slots)
+            slot_table(jobs, group.slots, group.state)
     with problems.noting():
         settings = journaled(settings, jobs, options, workers, states)
+        if group is not None and group.state:
+            settings = replace(settings, options=group.kafka)
     if (problems or group is not None) and jobs:  # what the runner would say of them is told, too
         with problems.noting():
             Runner(jobs, SinkSettings(kind="console"), environment=environment)

@@ -263,3 +263,16 @@ async def leave_group(admin: Any, group: str, member: str) -> int:
     coordinator = await admin.find_coordinator(group)
     answer = await admin._send_request(LeaveGroupRequest(group, member), coordinator)
     return int(answer.error_code)
+
+
+async def stop_consumer(consumer: Any, within: float) -> None:
+    """Stops a consumer, or gives up after so many seconds. One that is about to try a fetch again when it is stopped
+    (aiokafka 0.14.0) raises the cancellation of its own task, which is nobody else's.
+    """
+    stopping = asyncio.ensure_future(consumer.stop())
+    await asyncio.wait({stopping}, timeout=within)
+    if not stopping.done():
+        stopping.cancel()
+        await asyncio.wait({stopping}, timeout=within)
+    if stopping.done() and not stopping.cancelled():
+        stopping.exception()  # a broker that is away: what is left of the client goes with it

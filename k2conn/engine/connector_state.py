@@ -12,11 +12,13 @@ Pure: no clock, no connection.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import count
 
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS, Ledger
 from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.backfill.pending_backfills import PendingBackfills
+from k2conn.engine.held_messages import HeldMessages
 from k2conn.engine.identity.dedup_window import REMEMBERED, DedupWindow
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.resilience.rate_limiter import RateLimiter
@@ -35,12 +37,12 @@ class ConnectorState:
     def __init__(
         self, plan: Plan, streams: Sequence[str] | None = None, window: int = REMEMBERED, backfill: bool = False,
         *, most_symbols: int = MOST_SYMBOLS, most_accounts: int | None = None,
-        predecessor: ConnectorState | None = None, shared_limits: SharedLimits | None = None,
+        predecessor: ConnectorState | None = None, shared_limits: SharedLimits | None = None, hold: bool = False,
     ) -> None:
         """``streams``: those that run; None for those that the plan enables. ``window``: how many ids each stream
         remembers at least. ``backfill``: whether somebody fills gaps. ``most_symbols``: that are known of the venue's
         list. ``most_accounts``: of the ledger, see there; None: as many. ``predecessor``: see `for_plan`.
-        ``shared_limits``: those of the process.
+        ``shared_limits``: those of the process. ``hold``: messages are kept, and mapped once they are released.
         """
         before = predecessor
         wanted = [stream.name for stream in plan.streams if stream.default] if streams is None else list(streams)
@@ -50,6 +52,9 @@ class ConnectorState:
         self.ledger: Ledger = (
             Ledger(plan.name, plan.exchange, most_accounts or most_symbols) if before is None else before.ledger
         )
+        own = HeldMessages(self.ledger) if hold else None
+        self.held: HeldMessages | None = own if before is None else before.held
+        """Messages that wait for the state of the process before; None where none ever did."""
         self.epochs: Iterator[int] = count(1) if before is None else before.epochs
         """Numbers for connections."""
         self.baselines: Baselines = {} if before is None else before.baselines
@@ -67,7 +72,7 @@ class ConnectorState:
             for stream in self.streams
         }
         self.gaps = GapRegistry(plan, self.ledger, self.mappings, backfill)
-        self.pending_backfills = PendingBackfills(self.gaps, self.limit_share)
+        self.pending_backfills = PendingBackfills(self.gaps, partial(self.shared_limits.own, plan.name))
         self._replica_sets: dict[tuple[str, int], ReplicaSet] = {}
         if before is not None:
             self._replica_sets.update(before._replica_sets)
@@ -114,14 +119,14 @@ class ConnectorState:
 
     def _connect_limiter(self, connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
         limit = connection.limits.connect or POLITE_CONNECTS
-        if (shared := self.shared_limits.limiter("connect", connection, limit)) is not None:
+        if (shared := self.shared_limits.limiter(self.plan.name, "connect", connection, limit)) is not None:
             return shared
         known = predecessor.connect_limiters.get(connection.name) if predecessor is not None else None
         return RateLimiter(limit, share=self.limit_share) if known is None else known.under(limit)
 
     def _request_limiter(self, connection: Connection, predecessor: ConnectorState | None) -> RateLimiter:
         limit = connection.limits.requests
-        if (shared := self.shared_limits.limiter("requests", connection, limit)) is not None:
+        if (shared := self.shared_limits.limiter(self.plan.name, "requests", connection, limit)) is not None:
             return shared
         known = predecessor.request_limiters.get(connection.name) if predecessor is not None else None
         return RateLimiter(limit, share=self.limit_share) if known is None else known.under(limit)

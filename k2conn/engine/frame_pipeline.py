@@ -20,6 +20,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.conversation import routing
 from k2conn.engine.conversation.routing import Route
 from k2conn.engine.conversation.session import Action, Close, EndCause, Malformed, Session, SessionContext
+from k2conn.engine.held_messages import HeldMapping
 from k2conn.engine.mapping.slices import AT_ONCE, Abandoned, Slices, slices
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.plain_frames import PlainFrames
@@ -45,7 +46,11 @@ class FramePipeline:
         streams = tuple(stream for stream in connector_state.streams if stream.name in connection.streams)
         self.session = Session(connection, streams, symbols, session_context)
         self.session.scope.epoch = next(connector_state.epochs)
-        self._mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        self._own_mappings = tuple(connector_state.mappings[stream.name] for stream in streams)
+        self._mappings: tuple[StreamMapping | HeldMapping, ...] = self._own_mappings
+        held = connector_state.held
+        if held is not None and held.waiting:
+            self._mappings = held.stand_in(self._own_mappings, self._released)
         self._ledger = connector_state.ledger
         self._scope = self.session.scope
         self._each = connection.each
@@ -171,9 +176,15 @@ class FramePipeline:
 
     def _plain_frames(self) -> PlainFrames:
         """What maps plain frames in C, as far as that is possible."""
-        able = self._decode is exactjson.quick and not self._learns and self._replica is None and not self._stale
-        self._plain = PlainFrames(self.session, self._mappings if able else (), self._each)
+        holds = self._mappings is not self._own_mappings
+        alone = self._replica is None and not self._stale and not self._learns
+        able = self._decode is exactjson.quick and alone and not holds
+        self._plain = PlainFrames(self.session, self._own_mappings if able else (), self._each)
         return self._plain
+
+    def _released(self) -> None:
+        """What was held is mapped: from now on it goes its usual ways."""
+        self._mappings, self._plain = self._own_mappings, None
 
     def _judged(self, frame: str | bytes, error: Exception) -> tuple[Json, RecordError | None]:
         """The message of a frame that could not be read at first, or why there is none. That is only said: an error as
@@ -377,8 +388,8 @@ class FramePipeline:
                 yield from more
 
     def _first_data(
-        self, mapping: StreamMapping, message: Json, frame: str | bytes, out: list[Envelope], actions: list[Action],
-        done: int,
+        self, mapping: StreamMapping | HeldMapping, message: Json, frame: str | bytes, out: list[Envelope],
+        actions: list[Action], done: int,
     ) -> Slices | None:
         """Maps a message while some subscriptions have had no data, and tells the session which subscriptions it was
         for.
@@ -392,12 +403,12 @@ class FramePipeline:
         return None
 
     def _first_slices(
-        self, rest: Slices, mapping: StreamMapping, heard: set[str], actions: list[Action]
+        self, rest: Slices, mapping: StreamMapping | HeldMapping, heard: set[str], actions: list[Action]
     ) -> Slices:
         yield from rest
         self._heard(mapping, heard, actions)
 
-    def _heard(self, mapping: StreamMapping, heard: set[str], actions: list[Action]) -> None:
+    def _heard(self, mapping: StreamMapping | HeldMapping, heard: set[str], actions: list[Action]) -> None:
         self._scope.heard = None
         for native in sorted(heard):
             self.session.heard(mapping.stream.name, native, actions)

@@ -51,13 +51,15 @@ class Beat:
     host: str = ""
     pid: int = 0
     version: str = ""
+    warm: frozenset[int] = field(default_factory=frozenset)
+    """Slots that it has subscribed, and that begin once their old owner has ended them."""
 
     def encoded(self) -> bytes:
         """As it is sent."""
         return exactjson.encode({
             "v": VERSION, "group": self.group, "instance": self.instance, "incarnation": self.incarnation,
             "state": self.state, "generation": self.generation, "owned": sorted(self.owned),
-            "carrying": sorted(self.carrying), "digest": self.digest, "slots": self.slots,
+            "carrying": sorted(self.carrying), "warm": sorted(self.warm), "digest": self.digest, "slots": self.slots,
             "connectors": list(self.connectors), "symbols": self.symbols, "load": self.load, "unsent": self.unsent,
             "host": self.host, "pid": self.pid, "version": self.version,
         })
@@ -75,6 +77,7 @@ def decoded_beat(data: bytes | None) -> Beat | None:
             said.slots(sent["carrying"]), said.text(sent["digest"]), said.number(sent["slots"], 0, MOST_SLOTS),
             said.texts(sent["connectors"]), said.text(sent["symbols"]), _count(sent["load"]), _count(sent["unsent"]),
             said.text(sent["host"]), _count(sent["pid"]), said.text(sent["version"]),
+            said.slots(sent.get("warm", [])),
         )
     except (exactjson.JsonError, KeyError, TypeError):
         return None
@@ -106,8 +109,8 @@ class RollCall:
         if before is None and len(self._latest) >= MOST_MEMBERS and not self._forgot_one(now):
             return False
         self._latest[beat.instance] = beat, now
-        return before is None or (before[0].owned, before[0].carrying, before[0].state) != (
-            beat.owned, beat.carrying, beat.state
+        return before is None or (before[0].owned, before[0].carrying, before[0].warm, before[0].state) != (
+            beat.owned, beat.carrying, beat.warm, beat.state
         )
 
     def _forgot_one(self, now: float) -> bool:
@@ -142,6 +145,14 @@ class RollCall:
         return {
             slot for name, beat in self.alive(now).items() if name != instance for slot in beat.owned & beat.carrying
         }
+
+    def warm_with_others(self, instance: str, now: float) -> set[int]:
+        """Slots that others own, and would carry as soon as nobody else does."""
+        return {slot for name, beat in self.alive(now).items() if name != instance for slot in beat.owned & beat.warm}
+
+    def held_by_others(self, instance: str, now: float) -> set[int]:
+        """Slots that others carry, whether they own them or not."""
+        return {slot for name, beat in self.alive(now).items() if name != instance for slot in beat.carrying}
 
 
 class InstanceName:

@@ -11,6 +11,7 @@ from aiokafka import (  # type: ignore[import-untyped]
     TopicPartition,
 )
 
+from k2conn.compat.aiokafka import stop_consumer
 from k2conn.group.settings import GroupSettings
 from k2conn.group.topics import kafka_trouble
 from k2conn.sinks.kafka.producer import STOP_WITHIN, client_options
@@ -73,10 +74,6 @@ class BeatsTopic:
 
     async def close(self) -> None:
         """Disconnects, within a few seconds."""
-        for client in (self._consumer, self._producer):
-            if client is not None:
-                try:
-                    async with asyncio.timeout(STOP_WITHIN):
-                        await client.stop()
-                except TimeoutError:
-                    continue  # a broker that is away: the process ends all the same
+        await asyncio.gather(*(
+            stop_consumer(client, STOP_WITHIN) for client in (self._consumer, self._producer) if client is not None
+        ))

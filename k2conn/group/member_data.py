@@ -62,7 +62,8 @@ class MemberData:
         parts = [f"it lacks {', '.join(sorted(lacks))}"] if lacks else []
         parts += [f"only it has {', '.join(sorted(more))}"] if more else []
         return "other connectors: " + "; ".join(parts) if parts else (
-            "a connector's file bounds the connections in another way than in the group"
+            "it delivers or keeps its state in another way than the group (K2_KAFKA_DELIVERY, K2_STATE), or a"
+            " connector's file bounds the connections in another way"
         )
 
 

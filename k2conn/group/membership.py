@@ -19,6 +19,7 @@ from aiokafka.coordinator.protocol import (  # type: ignore[import-untyped]
     ConsumerProtocolMemberMetadata,
 )
 
+from k2conn.compat.aiokafka import stop_consumer
 from k2conn.group.assignor import SlotClaim
 from k2conn.group.member_data import GivenSlots, MemberData, given_slots
 from k2conn.group.settings import HEARTBEAT_MS, REBALANCE_MS, GroupSettings
@@ -78,11 +79,7 @@ class SlotMembership:
         """Closes, within a few seconds. The group waits for the instance to come back until its session is over."""
         client, self._client = self._client, None
         if client is not None:
-            try:
-                async with asyncio.timeout(STOP_WITHIN):
-                    await client.stop()
-            except (TimeoutError, OSError, kafka_errors.KafkaError):
-                return  # a broker that is away: its session ends by itself
+            await stop_consumer(client, STOP_WITHIN)  # of a broker that is away the session ends by itself
 
     # -- asked by the client
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import uuid4
 
 from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.settings import MiB, SinkSettings
 
 SLOTS_TOPIC = "k2conn.slots"
 """Its partitions stand for the slots; it holds nothing. A prefix for topics goes before it."""
@@ -15,6 +17,8 @@ SESSION = 10.0
 """Seconds; Kafka's brokers allow 6 to 1800 unless they are told otherwise."""
 SHORTEST_SESSION, LONGEST_SESSION = 6.0, 1800.0
 REBALANCE_MS = 10_000
+LEAST_BUFFER, LEAST_SPOOL = 2 * MiB, 4 * MiB
+"""Bytes of a slot, in memory and on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class GroupSettings:
     slots: int
     share_limits: bool = True
     session: float = SESSION
+    state: str = ""
+    """How state belongs to the slots: by which delivery; "" where it is each process's own."""
 
     @property
     def group_id(self) -> str:
@@ -45,3 +51,17 @@ class GroupSettings:
     def beats_topic(self) -> str:
         """The whole name of the topic of what members say."""
         return self.kafka.topic_prefix + BEATS_TOPIC
+
+    def of_slot(self, sink: SinkSettings, slot: int) -> SinkSettings:
+        """The sink's settings of one slot, for one time that it is run: the transactions, the part of the state topic,
+        the folder of the spool and the bounds are its own.
+        """
+        kafka: KafkaSettings = sink.options
+        own = replace(kafka, slot=slot, incarnation=uuid4().hex, state_topic_made=True)
+        spool = replace(
+            sink.spool, folder=sink.spool.folder / f"slot-{slot}",
+            max_bytes=max(LEAST_SPOOL, sink.spool.max_bytes // self.slots),
+        )
+        return replace(
+            sink, options=own, spool=spool, buffer_bytes=max(LEAST_BUFFER, sink.buffer_bytes // self.slots)
+        )

@@ -25,17 +25,19 @@ from k2conn.group.holding import SlotHolding
 from k2conn.group.member_data import MemberData
 from k2conn.group.membership import SlotMembership
 from k2conn.group.settings import GroupSettings
-from k2conn.group.slot_keeper import SlotKeeper
 from k2conn.group.slots import SlotTable
 from k2conn.group.table_of_jobs import slot_table
 from k2conn.group.topics import make_sure_of_topics
-from k2conn.runner import Job, Runner, RunOutcome
+from k2conn.group.works import SlotWorks
+from k2conn.runner import Job, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.status import GroupStatus
 from k2conn.runner.stopping import unless_stopped
+from k2conn.sinks.kafka.state_topic import make_sure, name_of
+from k2conn.sinks.kafka.transactions import make_sure_of_transactions
 
-LOOK = 0.2
-"""Seconds between two looks whether what was given is subscribed by now."""
+LOOK, SOON = 0.2, 0.05
+"""Seconds between two looks whether what was given is subscribed by now; less where another one waits for that."""
 AGAIN = 0.5
 HEARD_WITHIN = 1.5 * EVERY
 """Seconds in which every member that is alive is heard."""
@@ -45,13 +47,14 @@ class GroupSharing:
     """One member. ``read`` gives all jobs as the files say them now, and may block; ``jobs`` are those at the start."""
 
     def __init__(
-        self, settings: GroupSettings, jobs: Sequence[Job], read: Callable[[], Sequence[Job]], runner: Runner
+        self, settings: GroupSettings, jobs: Sequence[Job], read: Callable[[], Sequence[Job]],
+        make: Callable[[Callable[[Exception], None], Callable[[], None]], SlotWorks],
     ) -> None:
+        """``make``: the way in which slots are run, given who is told of a bug, and of a slot that begins or ends."""
         self.settings = settings
         self._jobs = jobs
         self._read = read
-        self._runner = runner
-        self.table: SlotTable = slot_table(jobs, settings.slots)
+        self.table: SlotTable = slot_table(jobs, settings.slots, settings.state)
         self._own = Beat(
             settings.name, settings.instance, uuid.uuid4().hex, digest=self.table.digest, slots=settings.slots,
             connectors=self.table.connectors, symbols=self.table.symbols_digest, host=socket.gethostname()[:64],
@@ -62,12 +65,12 @@ class GroupSharing:
         self._topic = BeatsTopic(settings)
         self._membership = SlotMembership(settings, lambda: self.table, SlotClaim())
         self._holding = SlotHolding()
-        self._keeper = SlotKeeper(runner, self._failed)
         self._moves = 0
         self._seen = 0
         """Assignments that were acted on."""
         self._divided: object = None
         self._news = asyncio.Event()
+        self._works = make(self._failed, self._news.set)
         self._stop = asyncio.Event()
         self._refusal: K2Error | None = None
         self._bug: Exception | None = None
@@ -78,7 +81,6 @@ class GroupSharing:
         self._reload_asked = False
         """By another one, and not begun: who asks meanwhile asks for the same."""
         self._log = get_logger(group=settings.name, instance=settings.instance)
-        runner.group = self.status
 
     async def run(self, stop: asyncio.Event) -> RunOutcome:
         """Runs until told to stop. Unreachable where Kafka cannot be reached at the start; SettingsError where the
@@ -89,11 +91,11 @@ class GroupSharing:
             if not await unless_stopped(self._enter(), stop):
                 return RunOutcome(0, (), 0.0)
             watching = asyncio.create_task(self._pass_on(stop))
-            running = asyncio.create_task(self._runner.run(self._stop))
+            running = asyncio.create_task(self._works.run(self._stop))
             tasks = [watching, *(self._task(one) for one in (self._hear(), self._poll(), self._act(running)))]
             outcome = await running
         finally:
-            await self._keeper.stop()
+            await self._works.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -112,7 +114,7 @@ class GroupSharing:
     async def _reload(self) -> bool:
         try:
             jobs = await asyncio.to_thread(self._read)
-            table = slot_table(jobs, self.settings.slots)
+            table = slot_table(jobs, self.settings.slots, self.settings.state)
         except K2Error as error:
             self._log.error("reload refused, the old plan goes on", problems=str(error).splitlines())
             return False
@@ -130,6 +132,11 @@ class GroupSharing:
     async def _enter(self) -> None:
         given = self.settings
         await make_sure_of_topics(given)
+        if given.state:
+            await make_sure(given.kafka, given.kafka.open_timeout)
+        if given.kafka.exactly_once:
+            own = replace(given.kafka, transactional_id=f"{given.kafka.transactional_id}.{given.instance}")
+            await make_sure_of_transactions(own, name_of(own))
         await self._topic.open()
         for data in await self._topic.before():
             self._take(data, monotonic() - given.session)
@@ -257,11 +264,11 @@ class GroupSharing:
 
     async def _act(self, running: asyncio.Task[RunOutcome]) -> None:
         """Says what this member does, and does what follows from what it hears."""
-        await self._runner.opened.wait()
+        await self._works.opened.wait()
         said = 0.0
         while True:
             self._look()
-            pending = self._own.carrying != self._holding.running and not self._stop.is_set()
+            pending = (self._own.carrying != self._holding.running or self._own.warm) and not self._stop.is_set()
             changed = self._renewed()
             if changed or monotonic() >= said + EVERY:
                 said = monotonic()
@@ -271,7 +278,8 @@ class GroupSharing:
                 except Unreachable as error:
                     self._say_trouble(error)
             try:
-                async with asyncio.timeout(LOOK if pending else max(0.0, said + EVERY - monotonic())):
+                soon = SOON if self._own.warm else LOOK
+                async with asyncio.timeout(soon if pending else max(0.0, said + EVERY - monotonic())):
                     await self._news.wait()
             except TimeoutError:
                 continue
@@ -292,29 +300,31 @@ class GroupSharing:
                            generation=self._membership.claim.generation)
             self._want()
         now = monotonic()
-        if self._holding.carried_by_others(self._roll.carried_by_others(self.settings.instance, now)):
+        mine = self.settings.instance
+        relieved = self._works.relieved(
+            self._roll.carried_by_others(mine, now), self._roll.warm_with_others(mine, now)
+        )
+        if self._holding.carried_by_others(relieved):
             self._log.info("slots handed over", still_run=len(self._holding.lost))
             self._want()
+        self._works.let_in(self.table, self._roll.held_by_others(mine, now))
         self._divide_limits(now)
         self._compare_symbols(now)
 
     def _want(self) -> None:
-        self._keeper.want(self._jobs, self.table.symbols(self._holding.running))
+        self._works.want(self._jobs, self.table, self._holding.owned, self._holding.lost,
+                         self._membership.claim.generation)
 
     def _renewed(self) -> bool:
         """Renews what this member says; whether it is something else than before."""
         running = self._holding.running
-        carrying = self._keeper.carried(self.table, running) if not self._stop.is_set() else frozenset()
+        carrying = self._works.carried(self.table, running) if not self._stop.is_set() else frozenset()
         before, self._own = self._own, replace(
             self._own, state=AT_WORK, generation=self._membership.claim.generation, owned=self._holding.owned,
-            carrying=carrying, load=sum(self.table.weights[slot] for slot in self._holding.owned),
-            unsent=self._unsent(),
+            carrying=carrying, warm=self._works.warm(self.table), unsent=self._works.unsent(),
+            load=sum(self.table.weights[slot] for slot in self._holding.owned),
         )
         return replace(before, unsent=0) != replace(self._own, unsent=0)
-
-    def _unsent(self) -> int:
-        status = self._runner.sink_status()
-        return status["queued"] + (status["spool"]["records"] if "spool" in status else 0)
 
     def _divide_limits(self, now: float) -> None:
         """Each member keeps to its part of what a venue allows, where venues see them as one."""
@@ -335,7 +345,7 @@ class GroupSharing:
         for connector in running[self.settings.instance]:
             those = [name for name in names if connector in running[name]]
             parts[connector] = those.index(self.settings.instance), len(those)
-        self._runner.divide_limits((names.index(self.settings.instance), len(names)), parts)
+        self._works.divide_limits((names.index(self.settings.instance), len(names)), parts)
 
     def _compare_symbols(self, now: float) -> None:
         others = {name for name, beat in self._roll.alive(now).items() if beat.symbols != self._own.symbols}
@@ -358,7 +368,7 @@ class GroupSharing:
             "owned": len(self._holding.owned), "lost": len(self._holding.lost), "carrying": len(self._own.carrying),
             "without_owner": [slot for slot in everything if slot not in owned],
             "not_carried": [slot for slot in everything if slot not in carried and self.table.weights[slot]],
-            "moves": self._moves,
+            "moves": self._moves, "fenced": self._works.fenced, "warm": len(self._own.warm),
             "other_symbols": [name for name, beat in alive.items() if beat.symbols != self._own.symbols],
             "members": [
                 {"instance": name, "owned": len(beat.owned), "carrying": len(beat.carrying), "unsent": beat.unsent,

@@ -92,9 +92,7 @@ class SlotKeeper:
     async def _become(self, name: str, job: Job | None, symbols: tuple[str, ...]) -> None:
         running = next((one for one in self._runner.connectors if one.plan.name == name), None)
         if job is not None:
-            given = job.overrides  # it must have room for the symbols of more slots, too
-            room = replace(given, most_symbols=given.most_symbols or MOST_SYMBOLS)
-            job = replace(job, symbols=symbols, overrides=room)
+            job = with_room(job, symbols)
         if not symbols or job is None:
             if running is not None:
                 await self._runner.end(name)
@@ -102,6 +100,13 @@ class SlotKeeper:
             await self._runner.begin(job)
         elif (running.job.wanted, running.job.digest) != (symbols, job.digest):
             await self._reloader.change(name, job)
+
+
+def with_room(job: Job, symbols: tuple[str, ...]) -> Job:
+    """A job for some of its symbols; it has room for those that others carry now, too."""
+    given = job.overrides
+    room = replace(given, most_symbols=given.most_symbols or MOST_SYMBOLS)
+    return replace(job, symbols=symbols, overrides=room)
 
 
 def _subscribed(connector: Connector) -> tuple[set[str], set[str]]:

@@ -40,6 +40,8 @@ class SlotTable:
 
     count: int
     bundled: tuple[Bundled, ...]
+    state: str = ""
+    """How state belongs to slots; "" where it does not."""
 
     @cached_property
     def _by_slot(self) -> tuple[Mapping[str, tuple[str, ...]], ...]:
@@ -81,10 +83,10 @@ class SlotTable:
     @cached_property
     def digest(self) -> str:
         """The same for two members that can share slots: their connectors and the number of slots are the same, and
-        each connector spreads over as many.
+        each connector spreads over as many, and state belongs to slots in the same way.
         """
         said = [str(self.count), *(f"{one.connector}={one.most}" for one in sorted(self.bundled, key=_name))]
-        return _digest(said)
+        return _digest([*said, *filter(None, (self.state,))])
 
     @cached_property
     def symbols_digest(self) -> str:

@@ -13,11 +13,11 @@ from k2conn.runner import Job
 from k2conn.runner.wanted_symbols import asks_for_all, resolve
 
 
-def slot_table(jobs: Sequence[Job], slots: int) -> SlotTable:
+def slot_table(jobs: Sequence[Job], slots: int, state: str = "") -> SlotTable:
     """All jobs' symbols by slot. SettingsError for a symbol that nothing reads, and where nobody knows yet which there
     are.
     """
-    return SlotTable(slots, tuple(_bundled(job) for job in jobs))
+    return SlotTable(slots, tuple(_bundled(job) for job in jobs), state)
 
 
 def _bundled(job: Job) -> Bundled:

@@ -69,8 +69,10 @@ _COUNTERS: tuple[tuple[_Figure, str], ...] = (
 class RunnerCollector(Collector):
     """Reads the figures of one runner."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, part: bool = False) -> None:
+        """``part``: one of several runners of the process, which have their observers in common."""
         self._runner = runner
+        self._part = part
 
     def describe(self) -> Iterable[Metric]:
         """Nothing in advance: the figures are read on collection."""
@@ -343,7 +345,8 @@ class RunnerCollector(Collector):
         yield from sink_metrics(self._runner.sink.name, status, self._runner.started)
         if "spool" in status:
             yield from _spool(status["spool"])
-        yield from _observers(self._runner.observers)
+        if not self._part:
+            yield from _observers(self._runner.observers)
 
 
 def _group(status: GroupStatus) -> Iterable[Metric]:
@@ -364,7 +367,11 @@ def _group(status: GroupStatus) -> Iterable[Metric]:
         "k2conn_group_moves", "Slots that this member was given or has lost.", labels=("group",)
     )
     moves.add_metric((status["name"],), status["moves"])
-    return [slots, members, moves]
+    fenced = CounterMetricFamily(
+        "k2conn_group_fenced", "Slots at work here that another process has taken over.", labels=("group",)
+    )
+    fenced.add_metric((status["name"],), status["fenced"])
+    return [slots, members, moves, fenced]
 
 
 def _observers(observers: Observers) -> Iterable[Metric]:
@@ -459,10 +466,33 @@ def exposition(runner: Runner) -> bytes:
     return exposed(RunnerCollector(runner))
 
 
-def exposed(collector: Collector) -> bytes:
-    """What a collector and this process have, as Prometheus reads it."""
+def slot_exposition(runner: Runner) -> bytes:
+    """The metrics of one of several runners of this process, without those of the process."""
+    return exposed(RunnerCollector(runner, part=True), process=False)
+
+
+class MemberCollector(Collector):
+    """What a member of a group has whose slots have a runner each, beside these."""
+
+    def __init__(self, group: GroupStatus, observers: Observers) -> None:
+        self._group = group
+        self._observers = observers
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: the figures are read on collection."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """All metrics, now."""
+        yield from _group(self._group)
+        yield from _observers(self._observers)
+
+
+def exposed(collector: Collector, process: bool = True) -> bytes:
+    """What a collector and (``process``) this process have, as Prometheus reads it."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
-    ProcessCollector(registry=registry)
+    if process:
+        ProcessCollector(registry=registry)
     hidden = cache(SECRETS.hide_bytes)  # a label's value stands in very many lines
     return _LABEL_VALUE.sub(lambda found: hidden(found[0]), generate_latest(registry))

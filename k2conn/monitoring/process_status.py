@@ -10,7 +10,7 @@ from k2conn.consumer.status import SourceStatus
 from k2conn.engine.resilience.silence_detection import REASONS, SilenceState
 from k2conn.graded import GradedState
 from k2conn.merging import each_by_name, total
-from k2conn.monitoring.feed_figures import FeedFigures, beyond_limits, feed_figures, merge_feeds
+from k2conn.monitoring.feed_figures import FeedFigures, beyond_limits, feed_figures, memory_mb, merge_feeds
 from k2conn.runner import Connector, Runner
 from k2conn.runner.anomaly_watch import SHOWN
 from k2conn.runner.connection_state import ConnectionState
@@ -90,7 +90,7 @@ def process_status(runner: Runner) -> ProcessStatus:
     degraded += beyond_limits(feed, runner.limits, any(one.candle_streams for one in runner.connectors))
     group = runner.group() if runner.group is not None else None
     if group is not None:
-        waiting += [] if group["joined"] else [f"group {group['name']}: no slots are given yet"]
+        waiting += _waits(group)
         degraded += _of_group(group)
     failed = [one["state"] == ConnectionState.FAILED for one in connectors.values()]
     found = cast(ProcessStatus, {  # a TypedDict cannot say that the figures bring none of its optional members
@@ -183,16 +183,16 @@ def merge_silence(found: Sequence[Silence]) -> Silence:
 
 
 def merge_processes(
-    statuses: Mapping[int, ProcessStatus | None], workers: Sequence[WorkerStatus]
+    statuses: Mapping[int, ProcessStatus | None], workers: Sequence[WorkerStatus], each: str = "worker"
 ) -> ProcessStatus:
     """The state of several workers as one. ``statuses``: what each says by its index, None where it does not answer;
-    ``workers``: how they look from outside.
+    ``workers``: how they look from outside. ``each``: what they are called, where they are no processes.
     """
     said = {index: one for index, one in statuses.items() if one is not None}
-    waiting = [f"worker {index}" for index in statuses if index not in said]
-    waiting += [f"worker {index}: {text}" for index, one in said.items() for text in one["waiting_for"]]
-    degraded = [f"worker {index}: {text}" for index, one in said.items() for text in one["degraded_by"]]
-    failed = len(said) == len(statuses) and all(one["status"] == Health.FAILED for one in said.values())
+    waiting = [f"{each} {index}" for index in statuses if index not in said]
+    waiting += [f"{each} {index}: {text}" for index, one in said.items() for text in one["waiting_for"]]
+    degraded = [f"{each} {index}: {text}" for index, one in said.items() for text in one["degraded_by"]]
+    failed = bool(said) and len(said) == len(statuses) and all(one["status"] == Health.FAILED for one in said.values())
     sinks: list[SpooledSinkStatus] = [one["sink"] for one in said.values() if one["sink"]["reachable"] is not None]
     names = dict.fromkeys(name for one in said.values() for name in one["connectors"])
     return cast(ProcessStatus, {
@@ -202,7 +202,7 @@ def merge_processes(
         "degraded_by": degraded,
         "version": __version__,
         **merge_feeds(list(said.values())),
-        "workers": list(workers),
+        **({"workers": list(workers)} if each == "worker" else {}),
         "sink": merge_sinks(sinks) if sinks else {"reachable": None},
         "connectors": {
             name: merge_connectors({at: one["connectors"][name] for at, one in said.items()
@@ -210,6 +210,23 @@ def merge_processes(
             for name in names
         },
     })
+
+
+def slots_as_one(statuses: Mapping[int, ProcessStatus], group: GroupStatus) -> ProcessStatus:
+    """The state of a member of a group whose slots have a runner each: what each says, by its slot."""
+    found = merge_processes(statuses, (), "slot")
+    waiting = [*_waits(group), *found["waiting_for"]]
+    degraded = [*found["degraded_by"], *_of_group(group)]
+    status = _health(found["status"] == Health.FAILED, waiting + degraded)
+    whole: ProcessStatus = {
+        **found, "status": status, "ready": not waiting, "waiting_for": waiting, "degraded_by": degraded,
+        "group": group, "memory_mb": memory_mb(),
+    }
+    return SECRETS.hide(whole)
+
+
+def _waits(group: GroupStatus) -> list[str]:
+    return [] if group["joined"] else [f"group {group['name']}: no slots are given yet"]
 
 
 def _health(failed: bool, waiting: Sequence[str]) -> Health:

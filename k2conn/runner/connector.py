@@ -329,6 +329,12 @@ class Connector:
             self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
 
+    def release(self) -> None:
+        """Publishes what was held until the state of the process before was taken in."""
+        held = self.connector_state.held
+        if held is not None and held.waiting:
+            self.publish(held.release())
+
     def look_for_gaps(self) -> None:
         """Publishes the gaps that are due, and those that are closed."""
         self._report_gaps(0)
@@ -614,15 +620,17 @@ def _accounts(job: Job) -> int:
 
 
 def state_for(
-    job: Job, replaced: Connector | None = None, shared_limits: SharedLimits | None = None
+    job: Job, replaced: Connector | None = None, shared_limits: SharedLimits | None = None, hold: bool = False
 ) -> ConnectorState:
-    """The state for a job's connector: a new one, or that of the connector that it is to replace, for its own plan."""
+    """The state for a job's connector: a new one, or that of the connector that it is to replace, for its own plan.
+    ``hold``: see `ConnectorState`.
+    """
     given = job.overrides
     plan, window = overridden(job.plan, given), given.remembered or REMEMBERED
     if replaced is None:
         return ConnectorState(
             plan, job.streams, window, given.backfill, most_symbols=given.most_symbols or MOST_SYMBOLS,
-            most_accounts=given.most_symbols or _accounts(job), shared_limits=shared_limits,
+            most_accounts=given.most_symbols or _accounts(job), shared_limits=shared_limits, hold=hold,
         )
     replaced.make_room(job)
     return replaced.connector_state.for_plan(plan, job.streams, window, given.backfill)

@@ -7,15 +7,17 @@ durable.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from k2conn import exactjson
 from k2conn.clock import monotonic
 from k2conn.engine.accounting.ledger import Account
+from k2conn.envelope import Envelope
 from k2conn.records import load_record
+from k2conn.runner.connector import Connector
 from k2conn.runner.event_log import get_logger
-from k2conn.runner.runner import Runner
 
 LEAST = 1.0
 """Seconds between two lines, whatever the rate."""
@@ -33,10 +35,22 @@ class ProgressSettings:
     seconds: float | None = 10.0
 
 
-class ProgressLine:
-    """Says how far one runner is."""
+class ProgressOf(Protocol):
+    """What has got so far: a runner, or several."""
 
-    def __init__(self, runner: Runner, settings: ProgressSettings) -> None:
+    @property
+    def connectors(self) -> Sequence[Connector]:
+        """Those at work."""
+
+    @property
+    def latest(self) -> Envelope | None:
+        """The latest record that is durable."""
+
+
+class ProgressLine:
+    """Says how far a run is."""
+
+    def __init__(self, runner: ProgressOf, settings: ProgressSettings) -> None:
         self._runner = runner
         self._settings = settings
         self._log = get_logger()

@@ -106,8 +106,13 @@ class Runner:
         limits: HealthLimits | None = None,
         observers: Observers | None = None,
         standing: bool = False,
+        turn: asyncio.Event | None = None,
+        shared_limits: SharedLimits | None = None,
     ) -> None:
-        """``standing``: it goes on where no connector runs, for some may come (`begin`)."""
+        """``standing``: it goes on where no connector runs, for some may come (`begin`). ``turn``: another process may
+        still do this work, so connectors subscribe and hold what comes; once this is set, the sink is opened, and they
+        go on with the other's state. ``shared_limits``: those of the process, where it has several runners.
+        """
         self.sink: Sink = open_sink(sink_settings, self._settle, self._reject)
         self.records = 0
         self.latest: Envelope | None = None
@@ -132,7 +137,8 @@ class Runner:
         """By the connector's name: a connector that follows another one goes on with what that has counted."""
         self._features: dict[str, FeatureStage] = {}
         self._audits: dict[str, AuditStage] = {}
-        self._shared_limits = SharedLimits()
+        self._turn = turn
+        self._shared_limits = SharedLimits() if shared_limits is None else shared_limits
         self.observers = Observers() if observers is None else observers
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
@@ -152,6 +158,8 @@ class Runner:
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
         self._standing = standing
+        self._holding = turn is not None
+        """Whether connectors hold what comes."""
         self.group: Callable[[], GroupStatus] | None = None
         """What it says of the group that it works in; None where it works alone."""
 
@@ -175,7 +183,8 @@ class Runner:
         problems = CollectedProblems()
         for job in jobs:
             with problems.noting():
-                made.append(self._make(job, state_for(job, shared_limits=self._shared_limits)))
+                hold = self._turn is not None
+                made.append(self._make(job, state_for(job, shared_limits=self._shared_limits, hold=hold)))
         problems.finish()
         return made
 
@@ -185,14 +194,10 @@ class Runner:
         Raises Unreachable where the sink cannot be opened, SettingsError where no connector could go on and one of them
         because of its settings. An exception that is a bug of shared parts stops everything in order, then goes on up.
         """
-        if not await unless_stopped(self._open(), stop):
+        asyncio.get_running_loop().set_exception_handler(self._uncaught)
+        if not await self._begun(stop):
             self._log.info("stopped before anything began")
             return RunOutcome(0, (), monotonic() - self.started)
-        self.started = monotonic()
-        asyncio.get_running_loop().set_exception_handler(self._uncaught)
-        for connector in self.connectors:
-            self._keep_state(connector)
-            self._set_out(connector)
         self.opened.set()
         counting = asyncio.create_task(self.errors.keep(), name="errors")
         counting.add_done_callback(self._counted)
@@ -213,6 +218,55 @@ class Runner:
         failed = tuple(one.plan.name for one in self.connectors if one.state == ConnectionState.FAILED)
         crashes = sum(one.connector_state.ledger.crashes for one in self.connectors)
         return RunOutcome(unsent, failed, monotonic() - self.started, crashes, self._in_vain())
+
+    async def _begun(self, stop: asyncio.Event) -> bool:
+        """Opens the sink and starts the connectors, or the other way round where they wait for their turn; whether it
+        was not stopped before.
+        """
+        if self._turn is not None:
+            return await self._took_over(self._turn, stop)
+        if not await unless_stopped(self._open(), stop):
+            return False
+        self.started = monotonic()
+        for connector in self.connectors:
+            self._keep_state(connector)
+            self._set_out(connector)
+        return True
+
+    async def _took_over(self, turn: asyncio.Event, stop: asyncio.Event) -> bool:
+        for connector in self.connectors:
+            self._set_out(connector)
+        opened = False
+        try:
+            opened = await unless_stopped(turn.wait(), stop) and await unless_stopped(self._open(), stop)
+            if opened:
+                self._holding = False
+                for connector in self.connectors:
+                    self._keep_state(connector)
+        except BaseException:  # whatever it is, nothing that was begun is left behind
+            await self._let_go()
+            if opened:
+                await self.sink.close()
+            raise
+        if not opened:
+            await self._let_go()
+            return False
+        for connector in self.connectors:
+            connector.release()
+        if self._journal is not None and self._journal.atomic:
+            self._journal.border()  # what was held is not to wait for the next one
+        return True
+
+    async def _let_go(self) -> None:
+        """Stops connectors that have handed nothing on."""
+        self.stopping = True
+        tasks = list(self._tasks.values())
+        await asyncio.gather(*(self._told_to_stop(connector) for connector in self._tasks))
+        if tasks:
+            await asyncio.wait(tasks, timeout=RECEIVE_WITHIN)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _in_vain(self) -> bool:
         """Whether no connection ever stood; a run that ends before one could have does not count."""
@@ -382,7 +436,7 @@ class Runner:
         """Starts a connector with what the process before has left it."""
         if connector.state_file is not None:
             connector.state_file.load()
-        kept = connector.state_file is not None or connector.journal is not None
+        kept = connector.state_file is not None or self._journal is not None
         self.observers.tell(Observer.begun, connector.plan.name, connector.stream_names, kept, wall_us())
         self._start(connector)
 
@@ -425,7 +479,7 @@ class Runner:
 
     def _keep_state(self, connector: Connector) -> None:
         """From now on the state file is this connector's, or its part of the journal."""
-        if self._journal is not None:
+        if self._journal is not None and not self._holding:
             connector.journal = self._journal
             self._journal.take_in(connector)
         if self._state_folder is not None:

@@ -181,6 +181,10 @@ class GroupStatus(TypedDict):
     """Slots whose symbols nobody has subscribed."""
     moves: int
     """Slots that it was given or has lost since it began."""
+    fenced: int
+    """Slots that were at work here when another process took them over."""
+    warm: int
+    """Slots that are subscribed, and wait until their old owner has ended them."""
     other_symbols: list[str]
     """Members that name other symbols: whoever owns a slot runs what it knows."""
     members: list[GroupMemberStatus]

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable
 
 
-async def unless_stopped(work: Awaitable[None], stop: asyncio.Event) -> bool:
+async def unless_stopped(work: Awaitable[object], stop: asyncio.Event) -> bool:
     """Does the work to its end, unless ``stop`` is set before: then it is cancelled. Whether it was done; raises what
     it raises.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 
 from k2conn.errors import SettingsError
 from k2conn.group.settings import LONGEST_SESSION, SESSION, SHORTEST_SESSION, GroupSettings
@@ -30,10 +31,15 @@ def group_settings(environment: Mapping[str, str], flag: str | None, sink: SinkS
     said = "--group" if flag else NAME
     if not isinstance(sink.options, KafkaSettings):
         raise SettingsError(f"{said} shares the symbols through Kafka: it needs the kafka sink")
-    if sink.options.journal is not None:
-        raise SettingsError(f"{said}: members of a group do not hand their state over yet: leave"
-                            " K2_KAFKA_DELIVERY=exactly-once and K2_STATE=kafka out, or run one process")
-    return given.checked(said, name, sink.options)
+    found = given.checked(said, name, sink.options)
+    kafka = found.kafka
+    if kafka.journal is None:
+        return found
+    own = replace(
+        kafka, state_topic=f"{kafka.state_topic}.{name}", state_partitions=found.slots,
+        transactional_id=kafka.transactional_id or f"k2conn.group.{kafka.topic_prefix}{name}",
+    )
+    return replace(found, kafka=own, state=kafka.delivery if kafka.exactly_once else kafka.state)
 
 
 def read_group(environment: Mapping[str, str], said: str, name: str, kafka: KafkaSettings) -> GroupSettings:

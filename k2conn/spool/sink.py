@@ -20,7 +20,7 @@ from typing import Any
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
-from k2conn.errors import Unreachable
+from k2conn.errors import Superseded, Unreachable
 from k2conn.sinks import Reject, Settle, SpoolableSink, putter
 from k2conn.sinks.settings import SpoolSettings
 from k2conn.spool.buffer_manager import BufferManager
@@ -133,6 +133,8 @@ class SpoolingSink:
         """
         try:
             return await self._flush(within)
+        except Superseded:  # what it holds is another process's to send
+            raise
         except Exception:  # whatever ends the run, what the sink holds goes to the disk first
             await self._rescue()
             raise

@@ -1,4 +1,4 @@
-"""The metrics of all workers as one text: every sample gets a label ``worker``, every family stands once.
+"""The metrics of all workers as one text: every sample gets a label, ``worker``, and every family stands once.
 
 Text in, text out: nothing is parsed that could lose a digit. A sample's name holds neither a brace nor a space, so its
 first one of these is where the label goes.
@@ -18,8 +18,8 @@ class _Family:
         self.samples: list[str] = []
 
 
-def merged(texts: Mapping[int, str]) -> str:
-    """The metrics of workers, by their index, as one text."""
+def merged(texts: Mapping[int, str], label: str = "worker") -> str:
+    """The metrics of workers, or of others that are called by a ``label``, by their index, as one text."""
     families: dict[str, _Family] = {}
     for worker, text in sorted(texts.items()):
         family, known = _Family(), False
@@ -32,17 +32,17 @@ def merged(texts: Mapping[int, str]) -> str:
                 if not known:
                     family.head.append(line)
             elif line:
-                family.samples.append(_labelled(line, worker))
+                family.samples.append(_labelled(line, label, worker))
     return "".join(f"{line}\n" for one in families.values() for line in (*one.head, *one.samples))
 
 
-def _labelled(sample: str, worker: int) -> str:
+def _labelled(sample: str, label: str, worker: int) -> str:
     found = _NAME_ENDS.search(sample)
     assert found is not None, sample
     name, rest = sample[: found.start()], sample[found.start() :]
     if rest.startswith("{"):
-        return f'{name}{{worker="{worker}",{rest[1:]}'
-    return f'{name}{{worker="{worker}"}}{rest}'
+        return f'{name}{{{label}="{worker}",{rest[1:]}'
+    return f'{name}{{{label}="{worker}"}}{rest}'
 
 
 def pool_metrics(workers: Iterable[tuple[int, bool, int]]) -> str:

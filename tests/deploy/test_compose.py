@@ -31,6 +31,7 @@ def read(*profiles: str, **variables: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("profiles", "more"), [
     ((), set()),
     (("postgres",), {"postgres"}),
+    (("group",), {"member-0", "member-1", "member-2"}),
     (("lake",), {"lake", "lake-writer"}),
     (("api",), {"lake", "lake-writer", "api"}),
     (("postgres", "lake", "api"), {"postgres", "lake", "lake-writer", "api"}),
@@ -42,6 +43,14 @@ def test_a_profile_starts_what_it_needs(profiles: tuple[str, ...], more: set[str
         needed = {name for name, how in service.get("depends_on", {}).items() if how["required"]}
         assert needed <= set(services)
         assert service["deploy"]["resources"]["limits"]["memory"]
+
+
+def test_members_of_a_group_have_names_of_their_own_and_share_all_else() -> None:
+    members = [one for name, one in sorted(read("group").items()) if name.startswith("member-")]
+    assert [one["hostname"] for one in members] == ["member-0", "member-1", "member-2"]
+    assert len({json.dumps(one["environment"], sort_keys=True) for one in members}) == 1
+    assert members[0]["environment"]["K2_KAFKA_DELIVERY"] == "exactly-once"
+    assert len({one["ports"][0]["published"] for one in members}) == 3
 
 
 def test_variables_reach_every_place_that_has_them() -> None:

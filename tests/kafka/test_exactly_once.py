@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka import IsolationLevel, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from tests.integration.test_run import started
 from tests.servers import Broker, Registry, SharedBroker, SharedRegistry
@@ -35,6 +37,7 @@ class Setting:
         self.broker = broker
         self.prefix = prefix
         self._follower = Follower(broker.bootstrap, prefix + TRADES)
+        self._admin = AdminClient({"bootstrap.servers": broker.bootstrap, "log_level": 0})
         self._seen: dict[str, set[int]] = {symbol: set() for symbol in by_symbol([])}
         self._history = history
         self.folder = folder
@@ -59,6 +62,13 @@ class Setting:
 
     def committed(self, topic: str) -> list[dict[str, object]]:
         return plain(committed(self.broker.bootstrap, self.prefix + topic), "gap" if topic == GAPS else "trade")
+
+    def ends(self, committed_only: bool = False) -> list[int]:
+        """Where the partitions of trades end now, transactions that are not committed included or not."""
+        level = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+        asked = {TopicPartition(self.prefix + TRADES, number): OffsetSpec.latest() for number in range(3)}
+        found = self._admin.list_offsets(asked, isolation_level=level)
+        return [int(one.result(60).offset) for one in found.values()]
 
     def wait_for_trade(self, number: int, within: float = 180) -> None:
         """Until this trade of each symbol, or a later one, is committed."""
@@ -149,6 +159,33 @@ def test_killed_and_killed_again_each_trade_is_there_once_and_none_is_missing(ma
     with tape_venue(150) as port:
         setting = made(port)
         killed_again_and_again(setting, port, 3)
+    for found in assert_each_once(setting).values():
+        assert sorted(found) == list(range(min(found), max(found) + 1))
+
+
+def test_killed_in_the_middle_of_a_transaction_nothing_of_it_is_there(made: Made) -> None:
+    """A process dies as soon as a batch of it stands in the topic, which is some milliseconds before its commit. Where
+    batches were not marked as a transaction's, readers would have them, and once more from the next process.
+    """
+    with tape_venue(150) as port:
+        setting = made(port, K2_KAFKA_COMMIT_MS="500")
+        unfinished = 0
+        for _ in range(12):
+            process = setting.start()
+            setting.wait_for_trade(latest(port) + 1)
+            before = setting.ends()
+            while (now := setting.ends()) == before:
+                time.sleep(0.0005)
+            process.kill()
+            process.communicate()
+            unfinished += setting.ends(committed_only=True) != now
+            if unfinished == 3:
+                break
+        assert unfinished == 3, "no process was killed before its commit, or its batches count as committed without one"
+        process = setting.start()
+        setting.wait_for_trade(latest(port) + 1)
+        setting.wait_for_all()  # after the grace of gaps, and their backfill
+        stopped(process)
     for found in assert_each_once(setting).values():
         assert sorted(found) == list(range(min(found), max(found) + 1))
 

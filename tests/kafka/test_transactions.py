@@ -408,3 +408,24 @@ def test_a_right_that_is_missing_is_named(
         drive(settings, lambda bordered: read_journal(settings))
     assert refused.value.exit_code == 69
     assert name in str(refused.value)
+
+
+def test_a_member_of_a_group_that_may_make_no_transactions_ends_with_the_name_of_the_right(
+    strict_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    prefix = kafka_topic("g")
+    admin = AdminClient({"bootstrap.servers": strict_broker.bootstrap})
+    denied = AclBinding(ResourceType.TRANSACTIONAL_ID, f"k2conn.group.{prefix}", ResourcePatternType.PREFIXED,
+                        "User:ANONYMOUS", "*", AclOperation.WRITE, AclPermissionType.DENY)
+    for made in admin.create_acls([denied]).values():
+        made.result(20)
+    with tape_venue(5) as port:
+        process = started(
+            tmp_path, connector_file(tmp_path, port, False), "--sink", "kafka", "--port", 0, "--group", "g",
+            K2_KAFKA_BOOTSTRAP_SERVERS=strict_broker.bootstrap, K2_KAFKA_SCHEMA_REGISTRY_URL=registry.url,
+            K2_KAFKA_TOPIC_PREFIX=prefix, K2_KAFKA_DELIVERY="exactly-once", K2_GROUP_INSTANCE_ID="m",
+            K2_GROUP_SLOTS="2",
+        )
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 69, said
+    assert f"the right to Write and Describe on transactional id k2conn.group.{prefix}g.m-0 is missing" in said

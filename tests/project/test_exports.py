@@ -20,7 +20,7 @@ PUBLIC = {
     "k2conn.envelope": ["DeliveryAccount", "Envelope"],
     "k2conn.errors": [
         "CollectedProblems", "EncodeError", "K2Error", "MissingVariable", "PluginError", "RecordError", "SettingsError",
-        "SinkError", "SpecError", "TransportError", "Unreachable", "known",
+        "SinkError", "SpecError", "Superseded", "TransportError", "Unreachable", "known",
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": [

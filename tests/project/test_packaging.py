@@ -173,7 +173,7 @@ def test_each_profile_has_what_it_needs() -> None:
     profiles = {name: service["profiles"] for name, service in services.items() if "profiles" in service}
     monitoring = {name: ["monitoring"] for name in ("prometheus", "alertmanager", "grafana")}
     assert profiles == {"postgres": ["postgres"], "lake": ["lake", "api"], "lake-writer": ["lake", "api"],
-                        "api": ["api"], **monitoring}
+                        "api": ["api"], **monitoring, **{f"member-{number}": ["group"] for number in range(3)}}
     mounted = {volume.partition(":")[0] for service in services.values() for volume in service.get("volumes", ())}
     assert {name for name in mounted if not name.startswith("./")} == set(document["volumes"])
     extras = services["k2conn"]["build"]["args"]["EXTRAS"]
@@ -235,7 +235,7 @@ def test_every_service_has_limits_and_a_health_check() -> None:
     for name, service in services.items():
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory"}, name
         # Those of ours that only run connectors have the image's own.
-        assert "healthcheck" in service or name in ("k2conn", "lake-writer"), name
+        assert "healthcheck" in service or name in ("k2conn", "lake-writer") or name.startswith("member-"), name
 
 
 def test_connect_is_what_its_files_say() -> None:

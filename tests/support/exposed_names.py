@@ -20,7 +20,7 @@ from tests.support.venues import CONNECTION, Run, Venue
 
 GROUP: GroupStatus = {
     "name": "g", "instance": "a", "joined": True, "generation": 1, "slots": 64, "owned": 64, "lost": 0, "carrying": 64,
-    "without_owner": [], "not_carried": [], "moves": 64, "other_symbols": [], "members": [],
+    "without_owner": [], "not_carried": [], "moves": 64, "fenced": 0, "warm": 0, "other_symbols": [], "members": [],
 }
 _TYPE = re.compile(r"^# TYPE (\S+) (\S+)$", re.MULTILINE)
 

@@ -37,7 +37,7 @@ from websockets.asyncio.connection import Connection
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
 
-from k2conn.compat.aiokafka import CODECS, LZ4_LEVEL, Batch, Leaders
+from k2conn.compat.aiokafka import CODECS, LZ4_LEVEL, Batch, Leaders, stop_consumer
 from tests.project.test_layers import ROOT, sources
 
 FILES = [name for name in sources() if name.startswith("compat/") and not name.endswith("__init__.py")]
@@ -225,3 +225,27 @@ def test_no_default_of_another_library_is_changed() -> None:
             assert "__defaults__" not in text, name
             assert "sys.modules[" not in text, name
             assert "setattr(" not in text, name
+
+
+class Fetching:
+    """A consumer whose `stop` raises the cancellation of its own task, or never comes to an end."""
+
+    def __init__(self, ends: bool) -> None:
+        self._ends = ends
+
+    async def stop(self) -> None:
+        task = asyncio.ensure_future(asyncio.sleep(3600))
+        await asyncio.sleep(0)
+        if self._ends:
+            task.cancel()
+        await task
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_consumer_that_is_stopped_ends_nobody_else(ends: bool) -> None:
+    async def main() -> str:
+        async with asyncio.timeout(60):
+            await stop_consumer(Fetching(ends), 0.05)
+        return "went on"
+
+    assert asyncio.run(main()) == "went on"

@@ -16,6 +16,9 @@ Connector = Annotated[
 Files = Annotated[
     list[str], typer.Argument(autocompletion=connectors, help="Connector files, or names of shipped ones.")
 ]
+FilesOrNone = Annotated[
+    list[str] | None, typer.Argument(autocompletion=connectors, help="Connector files, or names of shipped ones.")
+]
 Symbols = Annotated[
     list[str] | None, typer.Option(help="As the venue writes them: A,B or 'A B', or once for each.")
 ]

@@ -13,6 +13,7 @@ from k2conn.cli.commands.options import (
     Daemon,
     Duration,
     Files,
+    FilesOrNone,
     Folder,
     Format,
     FrameKey,
@@ -34,6 +35,7 @@ from k2conn.cli.commands.options import (
 )
 from k2conn.cli.commands.registry import command
 from k2conn.cli.completion import connectors
+from k2conn.errors import SettingsError
 
 
 @command()
@@ -264,7 +266,7 @@ def top(
 
 @command()
 def certify(
-    connectors: Files,
+    connectors: FilesOrNone = None,
     streams: Streams = None,
     intervals: Intervals = None,
     duration: Annotated[str, typer.Option(help="How long, such as 60s; longer where the faults need it.")] = "60s",
@@ -292,6 +294,13 @@ def certify(
     at_once: Annotated[
         int | None, typer.Option("--at-once", min=1, help="Of several connectors so many at a time; else all.")
     ] = None,
+    exactly_once: Annotated[bool, typer.Option(
+        "--exactly-once", help="Prove that of a group: processes are killed, frozen, restarted and cut off at random."
+    )] = False,
+    members: Annotated[int, typer.Option(help="Processes of that group.")] = 3,
+    instruments: Annotated[int, typer.Option(min=1, help="Symbols that they share.")] = 24,
+    slots: Annotated[int, typer.Option(min=1, max=4096, help="Slots that these fall into.")] = 12,
+    times: Annotated[int, typer.Option(min=0, help="Faults within the duration.")] = 12,
     allow_env: AllowEnv = None,
 ) -> None:
     """Prove that a connector loses nothing: a mock of its venue misbehaves, then every id is read back.
@@ -302,8 +311,22 @@ def certify(
 
     All that ship, four at a time: k2conn certify all --at-once 4 --duration 15s --rate 20 --report proof.json
 
+    Exactly once, by a group of processes and a venue of its own: k2conn certify --exactly-once --kafka localhost:9092
+
     Example: k2conn certify NAME --report proof.html
     """
+    if exactly_once:
+        if connectors:
+            raise SettingsError("--exactly-once has a venue and a connector of its own: leave the names out")
+        from k2conn.cli.certify_group import GroupProofOptions
+        from k2conn.cli.certify_group import run as prove_group
+
+        raise typer.Exit(prove_group(GroupProofOptions(
+            duration, rate, kafka, registry, faults, times, members, instruments, slots, seed, folder,
+            tuple(report or ()), log_level,
+        )))
+    if not connectors:
+        raise SettingsError("name a connector, a file of one, or all")
     from k2conn.cli.certify import CertifyOptions
     from k2conn.cli.certify import run as prove
 

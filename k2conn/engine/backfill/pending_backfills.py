@@ -7,13 +7,13 @@ one that is under way is handed over to a successor like the others.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from k2conn.engine.backfill.backfill_mapping import BackfillMapping
 from k2conn.engine.backfill.gap_registry import GapRegistry
 from k2conn.engine.gaps.gap import Gap
-from k2conn.engine.resilience.limit_share import LimitShare
 from k2conn.engine.resilience.rate_limiter import RateLimiter
+from k2conn.plan import Rate
 
 MOST = 1000
 """Gaps that may wait; one more is given up at once, and reported as such."""
@@ -22,11 +22,14 @@ MOST = 1000
 class PendingBackfills:
     """The queue of one connector."""
 
-    def __init__(self, gaps: GapRegistry, share: LimitShare | None = None) -> None:
+    def __init__(self, gaps: GapRegistry, limiter: Callable[[str, Rate | None], RateLimiter]) -> None:
+        """``limiter``: the connector's limit on something, by its name."""
         self._gaps = gaps
         self._queue: deque[Gap] = deque()
         shared = {  # the intervals of a stream ask the venue for the same
-            (one.owner.stream.written, number): RateLimiter(one.backfill.limit, share=share)
+            (one.owner.stream.written, number): limiter(
+                f"backfill {one.owner.stream.written} {number}", one.backfill.limit
+            )
             for mappings in gaps.backfills.values()
             for number, one in enumerate(mappings)
         }

@@ -11,10 +11,13 @@ from k2conn.plan import Connection, Rate
 
 
 class SharedLimits:
-    """Those of one process."""
+    """Those of one process. ``of_connectors``: a connector may run several times in it, for symbols of its own each, so
+    that what the venue counts by itself is shared by these, too.
+    """
 
-    def __init__(self) -> None:
-        self._attempts: dict[tuple[str, str], Attempts] = {}
+    def __init__(self, of_connectors: bool = False) -> None:
+        self._of_connectors = of_connectors
+        self._attempts: dict[tuple[str, ...], Attempts] = {}
         self._everybody = LimitShare()
         self._shares: dict[str, LimitShare] = {}
 
@@ -31,11 +34,16 @@ class SharedLimits:
         ):
             share.place, share.among = place, max(1, among)
 
-    def limiter(self, what: str, connection: Connection, limit: Rate | None) -> RateLimiter | None:
+    def limiter(self, connector: str, what: str, connection: Connection, limit: Rate | None) -> RateLimiter | None:
         """The limit on ``what`` a connection does (connecting, asking), which counts what others do at its host; None
         where the venue counts each kind of connection by itself, or names the host on a live connection only.
         """
         host = host_of(connection.url_texts[0])
         if connection.limits.per != "ip" or not host:
-            return None
+            return self.own(connector, f"{what} {connection.name}", limit) if self._of_connectors else None
         return RateLimiter(limit, self._attempts.setdefault((what, host), Attempts()), self._everybody)
+
+    def own(self, connector: str, what: str, limit: Rate | None) -> RateLimiter:
+        """A limit of a connector's own, on its part of it; shared by all that run it where there may be several."""
+        attempts = self._attempts.setdefault((connector, what, ""), Attempts()) if self._of_connectors else None
+        return RateLimiter(limit, attempts, self.share_of(connector))

@@ -16,7 +16,7 @@ from k2conn.monitoring.board.rows import SymbolRow, moment
 from k2conn.monitoring.process_status import Health, ProcessStatus, WorkerStatus
 from k2conn.printable import visible
 from k2conn.runner.connection_state import ConnectionState
-from k2conn.runner.status import ConnectionStatus, ConnectorStatus, StreamStatus, TroubleStatus
+from k2conn.runner.status import ConnectionStatus, ConnectorStatus, GroupStatus, StreamStatus, TroubleStatus
 
 SOCKETS = 20
 """Connections of a connector that are shown, the worst first."""
@@ -158,6 +158,8 @@ class Board(TypedDict):
     """The seconds that rates are taken over; null, and with it all rates, where nobody has looked before."""
     per_second: float | None
     workers: NotRequired[list[WorkerStatus]]
+    group: NotRequired[GroupStatus]
+    """How a member of a group sees it."""
     sink: BoardSink
     connectors: list[BoardConnector]
     """All of them, whatever the query says."""
@@ -197,6 +199,8 @@ def board_document(status: ProcessStatus, figures: BoardFigures, query: BoardQue
     }
     if "workers" in status:
         made["workers"] = status["workers"]
+    if "group" in status:
+        made["group"] = status["group"]
     return made
 
 

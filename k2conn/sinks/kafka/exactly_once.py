@@ -28,7 +28,7 @@ from k2conn import exactjson
 from k2conn.avro import RecordSchema
 from k2conn.clock import wall_ms
 from k2conn.envelope import Envelope
-from k2conn.errors import SinkError, Unreachable
+from k2conn.errors import SinkError, Superseded, Unreachable
 from k2conn.sinks import SinkStatus
 from k2conn.sinks.journal import Border, began_key, border_key, border_of, entry, owner_key, owner_of, owner_value
 from k2conn.sinks.kafka.client_log import ClientLogHandler
@@ -49,7 +49,7 @@ TOGETHER = 16 * MiB
 log = logging.getLogger("k2conn.sinks.kafka")
 
 
-class Fenced(SinkError):
+class Fenced(Superseded):
     """Another process has the transactional id now."""
 
 
@@ -147,7 +147,8 @@ class ExactlyOnceSink:
             end = self._now() + self._settings.open_timeout
             await self._connect(end)
             await registry_answers_by(self._registry, end)
-            await make_sure(self._settings, self._settings.open_timeout)
+            if not self._settings.state_topic_made:
+                await make_sure(self._settings, self._settings.open_timeout)
             await self._look_up()
             await self._own()
         except BaseException:  # also a cancelled start must not leave a connection behind

@@ -153,6 +153,8 @@ class KafkaSettings:
     state_partitions: int = 64
     slot: int = 0
     """Whose state it is: the partition of the state topic that this one alone writes."""
+    state_topic_made: bool = False
+    """Whether somebody else sees to it that the state topic is there, and as it must be."""
     incarnation: str = field(default_factory=lambda: uuid4().hex, repr=False)
     """Tells this process from others that have had the same transactional id."""
     client_id: str = "k2conn"

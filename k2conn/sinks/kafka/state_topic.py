@@ -20,9 +20,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # type: ignore[import-
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType  # type: ignore[import-untyped]
 
 from k2conn import exactjson
+from k2conn.compat.aiokafka import stop_consumer
 from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.journal import JournalEntries
-from k2conn.sinks.kafka.producer import client_options
+from k2conn.sinks.kafka.producer import STOP_WITHIN, client_options
 from k2conn.sinks.kafka.rights import missing_right
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -136,7 +137,7 @@ async def read_journal(settings: KafkaSettings) -> JournalEntries:
     except (kafka_errors.KafkaError, OSError) as error:
         _fail(settings, error)
     finally:
-        await asyncio.gather(committed.stop(), written.stop())
+        await asyncio.gather(*(stop_consumer(one, STOP_WITHIN) for one in (committed, written)))
     return found.decoded()
 
 

@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 
 from k2conn.compat.aiokafka import forget_transaction
+from k2conn.errors import Unreachable
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
 from k2conn.sinks.kafka.producer import Failure, Producer, failure_from
+from k2conn.sinks.kafka.rights import missing_right
 from k2conn.sinks.kafka.settings import KafkaSettings
 
 LEAST_REQUEST_MS = 60_000
@@ -130,3 +132,15 @@ def _looked_at(future: asyncio.Future[Any]) -> None:
     """What a batch of a transaction that has failed already ends with, nobody asks for."""
     if not future.cancelled():
         future.exception()
+
+
+async def make_sure_of_transactions(settings: KafkaSettings, topic: str) -> None:
+    """The broker allows transactions under the settings' id, which nobody works under. Unreachable, with the right that
+    is missing where it is that.
+    """
+    producer = TransactionalProducer(settings)
+    try:
+        await producer.connect(settings.open_timeout)
+    except Unreachable as error:
+        raise Unreachable(missing_right(error.__cause__ or error, topic, settings) or str(error)) from None
+    await producer.abandon()

@@ -56,7 +56,7 @@ def test_what_a_venue_counts_by_ip_address_is_counted_together() -> None:
     def limiter(name: str, limits: str, url: str = "wss://venue.example/ws") -> RateLimiter | None:
         text = SUBSCRIBE.replace("wss://venue.example/ws", url) + f"  limits: {limits}\n"
         connection = plan_of(text, name=name).connections[0]
-        return shared.limiter("connect", connection, connection.limits.connect)
+        return shared.limiter("one", "connect", connection, connection.limits.connect)
 
     one, two = limiter("one", "{connect: 2 per 1s, per: ip}"), limiter("two", "{connect: 2 per 1s, per: ip}")
     assert one is not None

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import replace
+from functools import partial
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 import pytest
 
 from k2conn.clock import monotonic
+from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.errors import SettingsError, Unreachable
 from k2conn.group.assignor import SlotClaim
 from k2conn.group.beats import AT_WORK, RELOAD, Beat
 from k2conn.group.member_data import GivenSlots
+from k2conn.group.one_runner import OneRunner
 from k2conn.group.settings import GroupSettings
 from k2conn.group.sharing import GroupSharing
 from k2conn.group.slots import spread
@@ -46,7 +49,7 @@ def job(name: str = "alpha", more: str = "", symbols: tuple[str, ...] = SIX) -> 
 def sharing(*jobs: Job, share: bool = True) -> GroupSharing:
     settings = GroupSettings("g", "b", KafkaSettings(), 16, share)
     runner = Runner((), SinkSettings(kind="console"), standing=True)
-    return GroupSharing(settings, jobs, lambda: jobs, runner)
+    return GroupSharing(settings, jobs, lambda: jobs, partial(OneRunner, runner))
 
 
 def hears(member: GroupSharing, instance: str, *slots: int) -> None:
@@ -55,8 +58,14 @@ def hears(member: GroupSharing, instance: str, *slots: int) -> None:
     member._roll.take(beat, monotonic())
 
 
+def limits_of(member: GroupSharing) -> SharedLimits:
+    works = member._works
+    assert isinstance(works, OneRunner)
+    return works._runner._shared_limits
+
+
 def divided(member: GroupSharing, connector: str) -> tuple[int, int]:
-    share = member._runner._shared_limits.share_of(connector)
+    share = limits_of(member).share_of(connector)
     return share.place, share.among
 
 
@@ -73,7 +82,7 @@ def test_limits_are_divided_among_those_that_run_a_connector() -> None:
     hears(member, "d", *only_beta)
     member._divide_limits(monotonic())
     assert divided(member, "alpha") == (1, 3)
-    everybody = member._runner._shared_limits._everybody
+    everybody = limits_of(member)._everybody
     assert (everybody.place, everybody.among) == (1, 4)
 
 
@@ -93,7 +102,8 @@ async def asked_to_reload_often() -> None:
         return (job(),)
 
     settings = GroupSettings("g", "b", KafkaSettings(), 16, True)
-    member = GroupSharing(settings, (job(),), read, Runner((), SinkSettings(kind="console"), standing=True))
+    runner = Runner((), SinkSettings(kind="console"), standing=True)
+    member = GroupSharing(settings, (job(),), read, partial(OneRunner, runner))
     member._own = replace(member._own, state=AT_WORK)
     asks = Beat("g", "", "", RELOAD).encoded()
     before = asyncio.all_tasks()
@@ -181,15 +191,32 @@ def test_a_flag_goes_before_a_variable_and_the_host_is_the_name() -> None:
     assert found.instance
 
 
+def test_where_state_belongs_to_slots_each_has_its_own_of_everything() -> None:
+    kafka = KafkaSettings(delivery="exactly-once", request_timeout_ms=60_000, topic_prefix="p.")
+    sink = SinkSettings(options=kafka)
+    group = group_settings({"K2_GROUP": "a", "K2_GROUP_SLOTS": "8"}, None, sink)
+    assert group is not None
+    assert group.state == "exactly-once"
+    sink = replace(sink, options=group.kafka)
+    first, again, other = group.of_slot(sink, 3), group.of_slot(sink, 3), group.of_slot(sink, 4)
+    assert (first.options.unit, other.options.unit) == ("k2conn.group.p.a-3", "k2conn.group.p.a-4")
+    assert (first.options.state_topic, first.options.state_partitions) == ("k2conn.state.a", 8)
+    assert first.options.incarnation != again.options.incarnation
+    assert first.spool.folder == again.spool.folder != other.spool.folder
+    assert 8 * first.spool.max_bytes <= sink.spool.max_bytes
+
+
+def test_members_that_deliver_in_other_ways_are_of_other_kinds() -> None:
+    kinds = {slot_table((job(),), 16, state).digest for state in ("", "kafka", "exactly-once")}
+    assert len(kinds) == 3
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     sink = SinkSettings(options=KafkaSettings())
     said = {"K2_GROUP": "a b", "K2_GROUP_INSTANCE_ID": "/", "K2_GROUP_SLOTS": "5000", "K2_GROUP_SESSION": "1s"}
     with pytest.raises(SettingsError) as error:
         group_settings(said, None, sink)
     assert [name for name in said if name in str(error.value)] == list(said)
-    for kept in (KafkaSettings(state="kafka"), KafkaSettings(delivery="exactly-once", request_timeout_ms=60_000)):
-        with pytest.raises(SettingsError, match="do not hand their state over yet"):
-            group_settings({"K2_GROUP": "a"}, None, SinkSettings(options=kept))
     with pytest.raises(SettingsError, match="it needs the kafka sink"):
         group_settings({"K2_GROUP": "a"}, None, SinkSettings(kind="file"))
 

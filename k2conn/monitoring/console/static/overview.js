@@ -107,6 +107,31 @@ function connectors(found, curves, redraw) {
     table("Connectors", columns, rows, { class: "connectors" }));
 }
 
+// The group of which the process is a member: who is heard, and what each of them owns and carries.
+function group(one) {
+  const amiss = [
+    [one.without_owner.length, "without an owner"], [one.not_carried.length, "that nobody has subscribed"],
+    [one.lost, "carried here until their new owner does"], [one.warm, "subscribed here, until their old owner has ended them"],
+  ].filter(([count]) => count).map(([count, words]) => `${plural(count, "slot")} ${words}`);
+  const columns = [
+    { name: "Member" }, { name: "Slots", class: "number" }, { name: "Carried", class: "number" },
+    { name: "Unsent", class: "number" }, { name: "Heard", class: "number" }, { name: "Host" }, { name: "Version" },
+  ];
+  const rows = one.members.map((member) => el("tr", { "data-key": member.instance },
+    el("td", {}, visible(member.instance), member.instance === one.instance ? el("small", {}, " this one") : null),
+    el("td", { class: "number" }, whole(member.owned)),
+    el("td", { class: "number" }, member.carrying < member.owned
+      ? el("span", { class: "warn" }, whole(member.carrying)) : whole(member.carrying)),
+    el("td", { class: "number" }, whole(member.unsent)),
+    el("td", { class: "number" }, `${seconds(member.heard_ago)} ago`),
+    el("td", {}, visible(member.host)), el("td", {}, visible(member.version))));
+  return section("Group",
+    el("p", {}, `${visible(one.name)}: ${plural(one.members.length, "member")}, ${plural(one.slots, "slot")};`
+      + ` ${plural(one.moves, "slot")} came or went here, ${whole(one.fenced)} taken over by another process.`),
+    amiss.length ? el("ul", { class: "plain" }, amiss.map((text) => el("li", {}, text))) : null,
+    table("Group", columns, rows));
+}
+
 export function overviewPage(found, curves, redraw) {
   const { board } = found;
   const waiting = [...new Set([...board.waiting_for, ...board.degraded_by])];
@@ -115,6 +140,7 @@ export function overviewPage(found, curves, redraw) {
     verdict(found.rows, board),
     tiles(found, curves),
     connectors(found, curves, redraw),
+    board.group ? group(board.group) : null,
     ledger(found.totals),
     waiting.length ? section("What /health says", el("ul", { class: "plain" },
       waiting.map((one) => el("li", { class: "venue" }, visible(one))))) : null,

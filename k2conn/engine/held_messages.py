@@ -1,0 +1,113 @@
+"""Messages that are received and not mapped yet, because another process still has the state that they go on with.
+
+A connector that is to go on where another process ends subscribes first, so that nothing is missed in between. What
+comes is kept as it was decoded; once the other's state is taken in, it is mapped in the order in which it came, and
+ids and numbers say what of it the other one has published already.
+
+Pure: no clock, no connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from k2conn.engine.accounting.frame_letters import finish_letters
+from k2conn.engine.accounting.ledger import Ledger
+from k2conn.engine.identity.dedup_window import DedupWindow
+from k2conn.engine.mapping.slices import Slices
+from k2conn.engine.mapping.stream_mapping import StreamMapping
+from k2conn.envelope import Envelope
+from k2conn.plan import Stream
+from k2conn.scope import Scope
+
+ENOUGH = 4 * 1024 * 1024
+"""Characters or bytes of frames behind which nobody should be waited for any more."""
+MOST = 32 * 1024 * 1024
+"""Of what is held; what comes behind that is discarded, and missing like what was never read."""
+
+
+class HeldMessages:
+    """Those of one connector, while it waits."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._held: list[tuple[StreamMapping, Any, str | bytes, Scope, int]] = []
+        self._released: list[Callable[[], None]] = []
+        self._size = 0
+        self._last: str | bytes = b""
+        self.waiting = True
+
+    @property
+    def any(self) -> bool:
+        """Whether anything came."""
+        return bool(self._held)
+
+    @property
+    def enough(self) -> bool:
+        """Whether nobody should be waited for any more."""
+        return self._size > ENOUGH
+
+    def stand_in(
+        self, mappings: Sequence[StreamMapping], released: Callable[[], None]
+    ) -> tuple[HeldMapping, ...]:
+        """What takes the messages of streams in the place of their mappings, until ``released`` is called."""
+        held = tuple(HeldMapping(mapping, self) for mapping in mappings)
+        self._released += [*(one.go_on for one in held), released]
+        return held
+
+    def hold(self, mapping: StreamMapping, message: Any, frame: str | bytes, scope: Scope) -> None:
+        """Keeps a message. A frame that has several of them is kept once."""
+        if frame is not self._last:
+            self._last = frame
+            if self._size + len(frame) > MOST:
+                self._ledger.discarded += 1
+                return
+            self._size += len(frame)
+        elif self._size + len(frame) > MOST:
+            return
+        self._held.append((mapping, message, frame, scope, scope.received_at))
+
+    def release(self) -> list[Envelope]:
+        """Maps all that is held; from now on messages are mapped as they come."""
+        self.waiting = False
+        out: list[Envelope] = []
+        for mapping, message, frame, scope, received_at in self._held:
+            now, scope.received_at = scope.received_at, received_at
+            for _ in mapping.take(message, frame, scope, out) or ():
+                pass
+            if scope.letters is not None:
+                finish_letters(scope, out)
+            scope.received_at = now
+        for go_on in self._released:
+            go_on()
+        self._held, self._released, self._size, self._last = [], [], 0, b""
+        return out
+
+
+class HeldMapping:
+    """What a pipeline has in the place of a stream's mapping: it keeps the messages, and once they are released, the
+    mapping's own `take` is called without a detour.
+    """
+
+    def __init__(self, mapping: StreamMapping, held: HeldMessages) -> None:
+        self._mapping = mapping
+        self._held = held
+        self.take: Callable[[Any, str | bytes, Scope, list[Envelope], int], Slices | None] = self._hold
+
+    @property
+    def stream(self) -> Stream:
+        """The stream."""
+        return self._mapping.stream
+
+    @property
+    def window(self) -> DedupWindow:
+        """The mapping's."""
+        return self._mapping.window
+
+    def go_on(self) -> None:
+        """Nothing is held any more."""
+        self.take = self._mapping.take
+
+    def _hold(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope], done: int = 0) -> None:
+        self._held.hold(self._mapping, message, frame, scope)

@@ -1,0 +1,96 @@
+"""Messages that are held until the state of the process before is taken in."""
+
+from __future__ import annotations
+
+import pytest
+
+from k2conn import exactjson
+from k2conn.engine import held_messages
+from k2conn.engine.connector_state import ConnectorState
+from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.state_parts import StateParts, taken_in
+from tests.support.plans import STREAMS, SUBSCRIBE, WORLD, plan_of
+
+COUNTED = "    each: data\n    sequence: {from: i, rule: contiguous, per: symbol}\n"
+NUMBERED = STREAMS.replace("    each: data\n", COUNTED, 1)
+PLAN = plan_of(SUBSCRIBE, NUMBERED)
+
+
+def pipeline_of(state: ConnectorState) -> FramePipeline:
+    symbols = [symbol for name in ("BTC-USD", "ETH-USD") if (symbol := PLAN.symbols.resolve(name))]
+    return FramePipeline(state, PLAN.connections[0], symbols, WORLD)
+
+
+def frame(*numbers: int) -> str:
+    data = [{"s": "BTC-USD", "i": number, "p": "1.5", "q": "2", "t": 1_700_000_000_000, "d": "buy"}
+            for number in numbers]
+    return exactjson.encode({"ch": "trade", "data": data}).decode()
+
+
+def ids(envelopes: list[object]) -> list[str]:
+    return [one.schema.decode_plain(one.value)["trade_id"].removeprefix("VENUE-") for one in envelopes]  # type: ignore[attr-defined]
+
+
+def test_what_the_one_before_has_published_is_not_published_again_and_what_nobody_had_is_a_gap() -> None:
+    old = ConnectorState(PLAN, ["trade"])
+    kept = StateParts(old)
+    pipeline_of(old).receive([frame(1, 2, 3, 4)], 0.0, 1)
+    parts = kept.changes()
+
+    new = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline = pipeline_of(new)
+    assert pipeline.receive([frame(3), frame(4, 7)], 1.0, 2) == ([], [])
+    held = new.held
+    assert held is not None
+    assert held.any
+    assert new.ledger.totals()["received"] == 0
+    taken_in(new, parts, 3)
+    assert ids(held.release()) == ["7"]
+    envelopes, _ = pipeline.receive([frame(8)], 2.0, 4)
+    assert ids(envelopes) == ["8"]
+    assert new.mappings["trade"].gaps is not None
+    due = new.gap_records(10_000_000_000)
+    assert [(one["first_sequence"], one["last_sequence"]) for one in
+            (each.schema.decode_plain(each.value) for each in due if each.schema is not None)] == [(5, 6)]
+    totals = new.ledger.totals()
+    assert (totals["received"], totals["duplicates"]) == (5, 2), "the record of the gap is one of them"
+
+
+def test_records_keep_the_time_of_their_receipt() -> None:
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline = pipeline_of(state)
+    pipeline.receive([frame(1)], 1.0, 1_000_000)
+    pipeline.receive([frame(2)], 2.0, 2_000_000)
+    assert state.held is not None
+    (first, second) = [one.schema.decode_plain(one.value) for one in state.held.release() if one.schema is not None]
+    assert first["ingestion_timestamp"] < second["ingestion_timestamp"]
+
+
+def test_a_connection_that_comes_after_the_release_holds_nothing() -> None:
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    assert state.held is not None
+    state.held.release()
+    assert ids(pipeline_of(state).receive([frame(1)], 1.0, 1)[0]) == ["1"]
+
+
+def test_a_successor_after_a_bug_holds_with_the_same_hands() -> None:
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline_of(state).receive([frame(1)], 1.0, 1)
+    successor = state.for_plan(PLAN, ["trade"])
+    pipeline_of(successor).receive([frame(2)], 1.0, 1)
+    assert successor.held is state.held is not None
+    assert ids(successor.held.release()) == ["1", "2"]
+
+
+def test_what_is_too_much_is_discarded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_messages, "MOST", 3 * len(frame(1)))
+    monkeypatch.setattr(held_messages, "ENOUGH", 2 * len(frame(1)))
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline, held = pipeline_of(state), state.held
+    assert held is not None
+    pipeline.receive([frame(1), frame(2)], 1.0, 1)
+    assert not held.enough
+    pipeline.receive([frame(3), frame(4), frame(5)], 1.0, 1)
+    assert held.enough
+    assert state.ledger.discarded == 2
+    assert ids(held.release()) == ["1", "2", "3"]
