@@ -15,14 +15,16 @@ Result = TypeVar("Result")
 
 
 def on_event_loop(main: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-    """Runs ``main`` to its end: on uvloop where it is installed. It is called once there is a loop: where a signal ends
-    the process before, no coroutine is left that was never begun.
+    """Runs ``main`` to its end: on uvloop where it is installed and nobody has chosen another loop. It is called once
+    there is a loop: where a signal ends the process before, no coroutine is left that was never begun.
     """
     give_back_large_pieces()
     keep_what_is_there()
     try:
         import uvloop
     except ImportError:
+        return asyncio.run(main())
+    if type(asyncio.get_event_loop_policy()) is not asyncio.DefaultEventLoopPolicy:
         return asyncio.run(main())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
         return loop.run(main())

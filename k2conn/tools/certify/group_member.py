@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -122,7 +121,6 @@ def dial_through() -> None:
         found = ways.get(f"{host}:{port}")
         return (host, port) if found is None else (str(found[0]), int(str(found[1])))
 
-    sys.modules["uvloop"] = None  # type: ignore[assignment] # its loop dials by itself
     asyncio.set_event_loop_policy(_Policy())
     reroute.set(own)
 

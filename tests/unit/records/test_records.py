@@ -348,6 +348,9 @@ OTHERWISE = {
     ("cli/dictionary.py", "trade"): "comes first on the page",
     ("cli/query.py", "trades"): "what shortcuts ask for where nothing is said",
     ("cli/query.py", "trade_conditions"): "a column that a narrow table leaves out early",
+    ("tools/mock/tape.py", "trade"): "what the made-up venue of a tape calls its only channel",
+    ("tools/certify/committed_books.py", "trade"): "what is proven is about a tape's trades and their numbers",
+    ("tools/certify/committed_books.py", "source_sequence"): "the same",
     ("compiler/sections/steps.py", "trade"): "an example in a message where no stream is declared",
 }
 
