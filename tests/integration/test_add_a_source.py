@@ -121,6 +121,7 @@ class Reader:
             assert process.returncode == 0
 
 
+@pytest.mark.deploy
 def test_every_step_of_the_page(tmp_path: Path) -> None:
     reader = Reader(tmp_path, {str(port): str(free_port()) for port in (9985, 9095)})
     commands = 0

@@ -173,8 +173,11 @@ def records(folder: Path, kind: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("forget", "workers"), [(False, 1), (True, 1), (True, 2)],
-    ids=["fetched", "not in the history", "two processes"],
+    ("forget", "workers"), [
+        pytest.param(False, 1, id="fetched"),
+        pytest.param(True, 1, id="not in the history", marks=pytest.mark.deploy),
+        pytest.param(True, 2, id="two processes", marks=pytest.mark.deploy),
+    ],
 )
 def test_every_damaged_span_is_found_and_no_other(tmp_path: Path, forget: bool, workers: int) -> None:
     with venue(tmp_path, 7, forget) as (made, spec):

@@ -45,7 +45,7 @@ async def with_a_venue(folder: Path, *arguments: object, **variables: str) -> An
         )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.deploy)])
 def test_they_are_those_of_the_stored_trades(tmp_path: Path, workers: int) -> None:
     options = ("--streams", "trade", "--candles", "1s,2s", "--duration", f"{8 * workers}s", "--workers", workers)
     done = asyncio.run(with_a_venue(tmp_path, *options, K2_CANDLES_DELAY="500ms"))

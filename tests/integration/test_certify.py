@@ -535,6 +535,7 @@ def certified(
     return certify
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", KAFKA_NAMES)
 def test_all_scenarios_with_the_real_broker(certified: Callable[[str], Certified], name: str) -> None:

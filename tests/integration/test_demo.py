@@ -73,6 +73,7 @@ def test_the_demos_prices_are_plausible() -> None:
             assert not symbol.startswith("ETHUSD") or 2_000 < float(price) < 5_000, last[name]
 
 
+@pytest.mark.deploy
 def test_the_demos_hints_run_as_they_are_printed(tmp_path: Path) -> None:
     """From the folder where it was called, by the program that was called."""
     script = Path(sys.executable).with_name("k2conn")

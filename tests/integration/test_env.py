@@ -132,6 +132,7 @@ def asked(folder: Path) -> tuple[dict[str, set[str]], set[str]]:
     return found, in_files
 
 
+@pytest.mark.deploy
 def test_commands_read_what_their_help_says_and_nothing_else(tmp_path: Path) -> None:
     problems = []
     commands, in_files = asked(tmp_path)

@@ -154,7 +154,10 @@ def test_a_second_load_goes_on_where_the_first_one_ended(tmp_path: Path) -> None
     assert len(records(tmp_path)) == 1_999
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [
+    pytest.param(signal.SIGINT, marks=pytest.mark.deploy, id="SIGINT"),
+    pytest.param(signal.SIGTERM, marks=pytest.mark.deploy, id="SIGTERM"), pytest.param(signal.SIGKILL, id="SIGKILL"),
+])
 def test_a_load_that_is_ended_goes_on(tmp_path: Path, number: signal.Signals) -> None:
     """However it ends, every row is there; after a stop in order, each once."""
     count = 150_000

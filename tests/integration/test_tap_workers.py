@@ -12,6 +12,8 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from k2conn.cli.board.sources import RemoteBoard
 from k2conn.tools.mock.faults import Faults
 from tests.integration.test_run import environment
@@ -79,6 +81,7 @@ def test_one_tap_shows_both_workers_and_what_is_asked_for(tmp_path: Path) -> Non
     main()
 
 
+@pytest.mark.deploy
 def test_a_record_of_either_worker_is_traced_to_its_frame(tmp_path: Path) -> None:
     @timed
     async def main() -> None:
@@ -95,6 +98,7 @@ def test_a_record_of_either_worker_is_traced_to_its_frame(tmp_path: Path) -> Non
     main()
 
 
+@pytest.mark.deploy
 def test_the_tap_outlives_a_worker(tmp_path: Path) -> None:
     """The other worker's lines go on, and those of the process that takes the place of the one that was killed come
     from its first connection on.
@@ -130,6 +134,7 @@ def test_the_tap_outlives_a_worker(tmp_path: Path) -> None:
     main()
 
 
+@pytest.mark.deploy
 def test_listeners_that_stall_hold_up_no_worker(tmp_path: Path) -> None:
     @timed
     async def main() -> None:
@@ -160,6 +165,7 @@ def test_listeners_that_stall_hold_up_no_worker(tmp_path: Path) -> None:
     main()
 
 
+@pytest.mark.deploy
 def test_the_token_is_asked_for_and_the_board_sees_what_passes(tmp_path: Path) -> None:
     @timed
     async def main() -> None:

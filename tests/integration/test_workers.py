@@ -448,6 +448,7 @@ def test_a_system_that_starts_no_process_is_out_of_reach(capsys: pytest.CaptureF
     assert "worker cannot be started" in "".join(capsys.readouterr())
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize(("program", "code", "text"), [(BUG, 70, "what a bug"), (DEATH, 69, "SIGKILL")])
 def test_a_bug_of_the_sink_and_deaths_without_end_end_all(tmp_path: Path, program: str, code: int, text: str) -> None:
     @timed

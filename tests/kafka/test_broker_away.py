@@ -105,9 +105,10 @@ class Process:
         return found
 
 
-KINDS = [("frozen", "at the stop", "never"), ("killed", "past the delivery timeout", "trouble")]
-"""Each of the words once."""
+KINDS = [("killed", "past the delivery timeout", "trouble")]
+"""What happens most; all others take long."""
 OTHERS = [
+    ("frozen", "at the stop", "never"),
     ("frozen", "at the stop", "trouble"), ("frozen", "past the delivery timeout", "never"),
     ("frozen", "past the delivery timeout", "trouble"), ("killed", "at the stop", "never"),
     ("killed", "at the stop", "trouble"), ("killed", "past the delivery timeout", "never"),

@@ -53,6 +53,7 @@ def written(broker: SharedBroker, topic: str) -> list[dict[str, Any]]:
     return [schema.decode(message.value()[5:]) for message in read(broker, topic, 1)]
 
 
+@pytest.mark.deploy
 def test_one_is_killed_and_the_candles_are_those_of_the_reference(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

@@ -315,6 +315,7 @@ def test_a_table_that_was_set_back_is_read_for_again(
     assert database.query(stored) == [[topic, topic, "0", "trade", "100"]]
 
 
+@pytest.mark.deploy
 def test_a_sink_that_is_away_makes_it_pause_and_stay_a_member(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, own_postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -345,6 +346,7 @@ def test_a_sink_that_is_away_makes_it_pause_and_stay_a_member(
     assert own_postgres.query(ONCE) == [[str(count), str(count), str(count - 1)]]
 
 
+@pytest.mark.deploy
 def test_a_broker_that_is_killed_is_waited_for(
     own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, database: Database, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def variables(tmp_path: Path) -> dict[str, str]:
             "K2_LAKE_COMMIT_ROWS": "300"}
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("moment", [BEFORE_THE_TABLE_HAS_IT, AFTER_THE_TABLE_HAS_IT], ids=["before", "after"])
 def test_a_kill_between_what_is_written_and_what_is_committed_loses_and_doubles_nothing(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path, variables: dict[str, str],

@@ -12,7 +12,7 @@ from tests.lake.test_demo import COUNTS, KINDS, sent
 from tests.servers import SharedBroker, SharedRegistry
 from tests.support.lakes import lake, read
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.deploy]
 
 
 def test_the_demo_goes_by_way_of_topics_of_its_own(

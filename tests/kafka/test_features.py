@@ -13,7 +13,7 @@ from tests.servers import SharedBroker, SharedRegistry
 from tests.support.features import COUNT, binance_minutes, minute_inputs, near, reference
 from tests.support.lists import shown_list
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.deploy]
 
 
 def test_features_are_read_back(

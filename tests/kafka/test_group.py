@@ -204,6 +204,7 @@ def test_three_members_share_the_symbols_and_take_over_from_one_that_is_killed(
     main()
 
 
+@pytest.mark.deploy
 def test_a_restart_moves_nothing_and_what_members_say_is_shown(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -345,6 +346,7 @@ def test_while_kafka_is_away_what_runs_goes_on(
     main()
 
 
+@pytest.mark.deploy
 def test_a_member_that_is_gone_for_good_can_be_taken_out(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

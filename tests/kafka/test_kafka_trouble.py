@@ -156,6 +156,7 @@ def test_a_broker_that_goes_while_records_flow(bench: Bench, broker: Broker, kaf
     proven(read(broker, topic, total), total)
 
 
+@pytest.mark.deploy
 def test_a_full_local_queue_goes_to_the_disk_and_memory_stays_bounded(
     bench: Bench, broker: Broker, kafka_topic: NameTopic
 ) -> None:

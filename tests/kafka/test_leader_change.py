@@ -24,7 +24,7 @@ from tests.kafka.test_sink import number_of, read
 from tests.servers import Broker, SharedRegistry
 from tests.support.sinks import trade
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.deploy]
 
 NameTopic = Callable[[str], str]
 

@@ -327,7 +327,13 @@ def test_a_process_whose_id_is_taken_ends_with_its_name(
                 while not committed(broker.bootstrap, f"{own}market.crypto.trades.tape"):
                     assert time.monotonic() < end
                     time.sleep(0.2)
-            _, said = processes[0].communicate(timeout=60)
+            try:
+                _, said = processes[0].communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                for process in processes:
+                    process.kill()
+                both = "\n\nThe second:\n".join(one.communicate()[1] for one in processes)
+                pytest.fail(f"the first did not end:\n{both}")
             assert processes[0].returncode == 69, said
             assert f"another process has taken over the transactional id {own}-0" in said
             assert processes[1].poll() is None

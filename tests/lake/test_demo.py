@@ -30,6 +30,7 @@ def sent(out: str) -> int:
     return sum(found)
 
 
+@pytest.mark.deploy
 def test_all_of_it_from_exchanges_to_a_chart(tmp_path: Path) -> None:
     folder = tmp_path / "it's a 'demo'; $HOME"
     process = start("demo", "--section", "ALL", "--duration", "3s", "--folder", str(folder), COLUMNS="80",

@@ -35,6 +35,7 @@ def shell(folder: Path, commands: str) -> subprocess.CompletedProcess[str]:
                           text=True, check=False, timeout=120)
 
 
+@pytest.mark.deploy
 def test_the_commands_do_what_the_page_says(folder: Path) -> None:
     (commands,) = (text for _, kind, text in BLOCKS if kind == "console")
     done = shell(folder, commands)

@@ -60,12 +60,14 @@ def test_one_of_nobodys_is_not(server: Postgres) -> None:
         write(f"{server.dsn}?sslmode=verify-full")
 
 
+@pytest.mark.deploy
 def test_one_for_another_name_is_not(server: Postgres, authority: Authority) -> None:
     address = server.dsn.replace("127.0.0.1", "localhost")
     with pytest.raises(Unreachable, match=r"the certificate is not accepted: .*localhost"):
         write(f"{address}?sslmode=verify-full", ca_file=authority.file)
 
 
+@pytest.mark.deploy
 def test_a_server_without_tls_is_not_spoken_to_where_it_is_wanted(own_postgres: Postgres) -> None:
     with pytest.raises(Unreachable, match="rejected SSL"):
         write(f"{own_postgres.dsn}?sslmode=verify-full")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from k2conn.avro import load_schema
 
@@ -22,7 +22,7 @@ def committed(bootstrap: str, topic: str, within: float = 60) -> list[Message]:
         if topic not in known:
             return []
         partitions = known[topic].partitions
-        ends = {number: reader.get_watermark_offsets(TopicPartition(topic, number), within)[1] for number in partitions}
+        ends = {number: _end(reader, TopicPartition(topic, number), within) for number in partitions}
         left = {number for number, end in ends.items() if end}
         reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in left])
         end = time.monotonic() + within
@@ -37,6 +37,19 @@ def committed(bootstrap: str, topic: str, within: float = 60) -> list[Message]:
     finally:
         reader.close()
     return found
+
+
+def _end(reader: Consumer, place: TopicPartition, within: float) -> int:
+    """Where a partition ends. Its leader may have been told later than the one that was asked who it is."""
+    last = time.monotonic() + within
+    while True:
+        try:
+            found: int = reader.get_watermark_offsets(place, within)[1]
+            return found
+        except KafkaException as error:
+            if not error.args[0].retriable() or time.monotonic() > last:
+                raise
+            time.sleep(0.1)
 
 
 class Follower:

@@ -43,6 +43,8 @@ from k2conn.sinks.kafka.state_topic import make_sure, name_of, read_journal
 from k2conn.sinks.kafka.transactions import TransactionalProducer, TransactionError
 from k2conn.sinks.settings import MiB, SinkSettings
 
+NEW_OWNER = 1.0
+"""Seconds that a new owner has to say so, once our producer is ended."""
 TOGETHER = 16 * MiB
 """Bytes of groups that go in one transaction."""
 
@@ -150,7 +152,9 @@ class ExactlyOnceSink:
             if not self._settings.state_topic_made:
                 await make_sure(self._settings, self._settings.open_timeout)
             await self._look_up()
-            await self._own()
+            while not await self._own(self._now() < end):
+                await self._leave()
+                await self._connect(end)
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
@@ -183,8 +187,10 @@ class ExactlyOnceSink:
         if right:
             raise Unreachable(right) from None
 
-    async def _own(self) -> None:
-        """Commits that this process is the owner: also the proof that transactions are allowed here."""
+    async def _own(self, again: bool) -> bool:
+        """Commits that this process is the owner: also the proof that transactions are allowed here. False where the
+        owner before, who has not read yet that it is none any more, came in between, and it may be tried ``again``.
+        """
         unit, incarnation = self._settings.unit, self._settings.incarnation
         topic = SlotTopic(self._state_topic, self._settings.slot)
         producer = self._producer
@@ -197,8 +203,11 @@ class ExactlyOnceSink:
             await producer.commit([topic], self._now(), self._settings.open_timeout)
         except TransactionError as error:
             self._say_right(error.cause or error)
+            if error.fenced and again:
+                return False
             raise Unreachable(f"kafka {self._settings.bootstrap} takes no transaction: {error}") from None
         self._owned = True
+        return True
 
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """Register the schemas and find the topics. Unreachable, or SinkError where a schema is refused."""
@@ -441,10 +450,11 @@ class ExactlyOnceSink:
                 batch.queue.limit = None
             else:
                 batch.queue.narrow(batch.size // 2, self._now())
-        self._left, self._producer = self._producer, None
-        await self._abandon_left()
-        if error.fenced:
-            await self._check_owner()  # before another producer ends that of a new owner
+        await self._leave()
+        if error.fenced:  # a new owner says that it is one a moment after it has ended our producer, which we would end
+            await self._check_owner()
+            await asyncio.sleep(NEW_OWNER)
+            await self._check_owner()
         elif batch is None or not batch.failure.refused:
             await self._pause()
 
@@ -459,6 +469,10 @@ class ExactlyOnceSink:
             self._left, self._producer = None, producer
             log.info("kafka: a new producer of transactions, after %d failed ones", self._counts.failed)
         return self._producer
+
+    async def _leave(self) -> None:
+        self._left, self._producer = self._producer, None
+        await self._abandon_left()
 
     async def _abandon_left(self) -> None:
         if self._left is not None:
