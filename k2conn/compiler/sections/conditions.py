@@ -56,7 +56,7 @@ class _Captured:
 def compile_match(value: Any, path: Path, note: CompileContext) -> Match | None:
     """Compiles one ``when``; None after noting what is wrong."""
     if not isinstance(value, str):
-        return _map(value, path, note)
+        return _map(value, path, note) if isinstance(value, dict) else None  # what is neither, the schema has refused
     expression = note.expression(value, path, lenient=True)
     if expression is None:
         return None
