@@ -579,4 +579,8 @@ def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None, d
 
 
 def _exact(value: Any) -> Decimal | None:
-    return None if value is None else read_number(value)
+    """A factor; None where there is none, or it is no number, which the schema has refused."""
+    try:
+        return None if value is None else read_number(value)
+    except RecordError:
+        return None
