@@ -50,7 +50,7 @@ class FramePipeline:
         self._mappings: tuple[StreamMapping | HeldMapping, ...] = self._own_mappings
         held = connector_state.held
         if held is not None and held.waiting:
-            self._mappings = held.stand_in(self._own_mappings, self._released)
+            self._mappings = held.stand_in(self._own_mappings, self._met_bug, self._released)
         self._ledger = connector_state.ledger
         self._scope = self.session.scope
         self._each = connection.each
@@ -137,8 +137,7 @@ class FramePipeline:
                     yield from self._turns(rest)
             except Exception as caught:  # nothing of the other frames is lost for it, and the frame is kept
                 bug = bug or caught
-                detail = f"k2conn met a bug: {type(caught).__name__}"
-                self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall, envelopes)
+                self._met_bug(caught, frame, wall, envelopes)
             if scope.letters is not None:
                 finish_letters(scope, envelopes)
                 yield from self._pause()  # dead letters take longer than records, and fill the sink
@@ -412,6 +411,10 @@ class FramePipeline:
         self._scope.heard = None
         for native in sorted(heard):
             self.session.heard(mapping.stream.name, native, actions)
+
+    def _met_bug(self, bug: Exception, frame: str | bytes, wall: int, out: list[Envelope]) -> None:
+        detail = f"k2conn met a bug: {type(bug).__name__}"
+        self._malformed(RecordError("frame", None, None, "bug", detail), frame, wall, out)
 
     def _malformed(
         self, error: RecordError, frame: str | bytes, wall: int, out: list[Envelope], count: int = 1

@@ -26,17 +26,24 @@ ENOUGH = 4 * 1024 * 1024
 MOST = 32 * 1024 * 1024
 """Of what is held; what comes behind that is discarded, and missing like what was never read."""
 
+Refuse = Callable[[Exception, str | bytes, int, list[Envelope]], None]
+"""Makes a dead letter of a frame that met a bug, with the time of its receipt."""
+
 
 class HeldMessages:
     """Those of one connector, while it waits."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._held: list[tuple[StreamMapping, Any, str | bytes, Scope, int]] = []
+        self._held: list[tuple[StreamMapping, Refuse, Any, str | bytes, Scope, int]] = []
         self._released: list[Callable[[], None]] = []
         self._size = 0
-        self._last: str | bytes = b""
+        self._last: str | bytes | None = None
+        self._keeps = True
+        """Whether the last frame had room."""
         self.waiting = True
+        self.bug: Exception | None = None
+        """The first one that a message met when it was released."""
 
     @property
     def any(self) -> bool:
@@ -49,39 +56,46 @@ class HeldMessages:
         return self._size > ENOUGH
 
     def stand_in(
-        self, mappings: Sequence[StreamMapping], released: Callable[[], None]
+        self, mappings: Sequence[StreamMapping], refuse: Refuse, released: Callable[[], None]
     ) -> tuple[HeldMapping, ...]:
         """What takes the messages of streams in the place of their mappings, until ``released`` is called."""
-        held = tuple(HeldMapping(mapping, self) for mapping in mappings)
+        held = tuple(HeldMapping(mapping, self, refuse) for mapping in mappings)
         self._released += [*(one.go_on for one in held), released]
         return held
 
-    def hold(self, mapping: StreamMapping, message: Any, frame: str | bytes, scope: Scope) -> None:
-        """Keeps a message. A frame that has several of them is kept once."""
+    def hold(
+        self, mapping: StreamMapping, refuse: Refuse, message: Any, frame: str | bytes, scope: Scope
+    ) -> None:
+        """Keeps a message. A frame that has several of them is kept, or discarded, as a whole."""
         if frame is not self._last:
-            self._last = frame
-            if self._size + len(frame) > MOST:
+            self._last, self._keeps = frame, self._size + len(frame) <= MOST
+            if self._keeps:
+                self._size += len(frame)
+            else:
                 self._ledger.discarded += 1
-                return
-            self._size += len(frame)
-        elif self._size + len(frame) > MOST:
-            return
-        self._held.append((mapping, message, frame, scope, scope.received_at))
+        if self._keeps:
+            self._held.append((mapping, refuse, message, frame, scope, scope.received_at))
 
     def release(self) -> list[Envelope]:
-        """Maps all that is held; from now on messages are mapped as they come."""
+        """Maps all that is held; from now on messages are mapped as they come. One that meets a `bug` costs the others
+        nothing, and its frame is a dead letter.
+        """
         self.waiting = False
         out: list[Envelope] = []
-        for mapping, message, frame, scope, received_at in self._held:
+        for mapping, refuse, message, frame, scope, received_at in self._held:
             now, scope.received_at = scope.received_at, received_at
-            for _ in mapping.take(message, frame, scope, out) or ():
-                pass
+            try:
+                for _ in mapping.take(message, frame, scope, out) or ():
+                    pass
+            except Exception as caught:
+                self.bug = self.bug or caught
+                refuse(caught, frame, received_at, out)
             if scope.letters is not None:
                 finish_letters(scope, out)
             scope.received_at = now
         for go_on in self._released:
             go_on()
-        self._held, self._released, self._size, self._last = [], [], 0, b""
+        self._held, self._released, self._size, self._last = [], [], 0, None
         return out
 
 
@@ -90,9 +104,10 @@ class HeldMapping:
     mapping's own `take` is called without a detour.
     """
 
-    def __init__(self, mapping: StreamMapping, held: HeldMessages) -> None:
+    def __init__(self, mapping: StreamMapping, held: HeldMessages, refuse: Refuse) -> None:
         self._mapping = mapping
         self._held = held
+        self._refuse = refuse
         self.take: Callable[[Any, str | bytes, Scope, list[Envelope], int], Slices | None] = self._hold
 
     @property
@@ -110,4 +125,4 @@ class HeldMapping:
         self.take = self._mapping.take
 
     def _hold(self, message: Any, frame: str | bytes, scope: Scope, out: list[Envelope], done: int = 0) -> None:
-        self._held.hold(self._mapping, message, frame, scope)
+        self._held.hold(self._mapping, self._refuse, message, frame, scope)

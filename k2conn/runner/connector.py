@@ -330,10 +330,14 @@ class Connector:
             self.connector_state.expire_replicas(wall_us())
 
     def release(self) -> None:
-        """Publishes what was held until the state of the process before was taken in."""
+        """Publishes what was held until the state of the process before was taken in. A bug that this meets ends `run`,
+        as one in a frame does.
+        """
         held = self.connector_state.held
         if held is not None and held.waiting:
             self.publish(held.release())
+            if held.bug is not None:
+                self.fail(held.bug)
 
     def look_for_gaps(self) -> None:
         """Publishes the gaps that are due, and those that are closed."""

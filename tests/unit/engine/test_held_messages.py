@@ -82,6 +82,40 @@ def test_a_successor_after_a_bug_holds_with_the_same_hands() -> None:
     assert ids(successor.held.release()) == ["1", "2"]
 
 
+def test_a_message_that_meets_a_bug_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline_of(state).receive([frame(1), frame(2), frame(3)], 1.0, 1)
+    mapping, held = state.mappings["trade"], state.held
+    assert held is not None
+    take = mapping.take
+
+    def odd(message: object, text: str, *given: object) -> object:
+        if text == frame(2):
+            raise ZeroDivisionError
+        return take(message, text, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mapping, "take", odd)
+    out = held.release()
+    assert ids([one for one in out if one.schema is not None]) == ["1", "3"]
+    assert [b"ZeroDivisionError" in one.value for one in out if one.schema is None] == [True]
+    assert isinstance(held.bug, ZeroDivisionError)
+    totals = state.ledger.totals()
+    assert (totals["received"], totals["dead_letters"], totals["in_flight"]) == (3, 0, 3)
+
+
+def test_a_frame_of_several_messages_is_held_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last one that there is room for, too."""
+    plan = plan_of(SUBSCRIBE + "  each: '@'\n", NUMBERED)
+    several = f"[{frame(1)}, {frame(2)}]"
+    monkeypatch.setattr(held_messages, "MOST", len(several))
+    state = ConnectorState(plan, ["trade"], hold=True)
+    symbols = [symbol for symbol in [plan.symbols.resolve("BTC-USD")] if symbol]
+    FramePipeline(state, plan.connections[0], symbols, WORLD).receive([several, f"[{frame(3)}, {frame(4)}]"], 1.0, 1)
+    assert state.ledger.discarded == 1
+    assert state.held is not None
+    assert ids(state.held.release()) == ["1", "2"]
+
+
 def test_what_is_too_much_is_discarded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_messages, "MOST", 3 * len(frame(1)))
     monkeypatch.setattr(held_messages, "ENOUGH", 2 * len(frame(1)))
