@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
@@ -36,7 +37,9 @@ class BatchRefused(K2Error):
 
 
 class BatchWriter(Protocol):
-    """Writes batches. All methods belong to one event loop."""
+    """Writes batches. All methods belong to one event loop; of one lane, only one of `prepare` and `write` is under way
+    at a time, so that what a lane has, such as a connection, need not be shared.
+    """
 
     name: str
     """The sink's."""
@@ -94,6 +97,8 @@ class BatchingSink:
         self._where = where
         self._lanes: dict[str, Lane] = {}
         self._by_schema: dict[RecordSchema | None, Lane] = {}
+        self._at_writer: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """By lane: held while the writer is busy with it."""
         self._tasks: list[asyncio.Task[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._moved = asyncio.Event()
@@ -123,7 +128,8 @@ class BatchingSink:
         problems = []
         for schema in dict.fromkeys(topics.values()):
             try:
-                await self._writer.prepare(schema)
+                async with self._at_writer[self._writer.lane(schema)]:
+                    await self._writer.prepare(schema)
             except SinkError as error:
                 problems.append(str(error))
         if problems:
@@ -238,7 +244,8 @@ class BatchingSink:
         while parts:
             part = parts.pop()
             try:
-                await self._writer.write(lane.name, part)
+                async with self._at_writer[lane.name]:
+                    await self._writer.write(lane.name, part)
             except BatchRefused as error:
                 self._well(lane)
                 half = len(part) // 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -29,12 +30,25 @@ class Writer:
         self.gate = asyncio.Event()
         self.gate.set()
         self._rule = rule
+        self._busy: set[str] = set()
+
+    @asynccontextmanager
+    async def _alone(self, lane: str) -> AsyncIterator[None]:
+        """As a connection has it: a second operation at the same time is an error."""
+        if lane in self._busy:
+            raise Unreachable(f"{lane}: another operation is in progress")
+        self._busy.add(lane)
+        try:
+            yield
+        finally:
+            self._busy.discard(lane)
 
     async def open(self) -> None:
         return None
 
     async def prepare(self, schema: RecordSchema | None) -> None:
-        return None
+        async with self._alone(self.lane(schema)):
+            await self.gate.wait()
 
     def lane(self, schema: RecordSchema | None) -> str:
         return "dead" if schema is None else schema.name
@@ -43,7 +57,8 @@ class Writer:
         return self._rule
 
     async def write(self, lane: str, batch: Sequence[Envelope]) -> None:
-        await self.gate.wait()
+        async with self._alone(lane):
+            await self.gate.wait()
         if lane == "trade" and self.errors:
             raise self.errors.pop(0)
         numbers = [number_of(one) for one in batch] if lane == "trade" else []
@@ -162,6 +177,23 @@ def test_what_is_unsettled_is_all_that_was_taken_in_order() -> None:
         writer.gate.set()
 
     drive(work)
+
+
+def test_a_lane_is_written_to_or_prepared_never_both_at_a_time() -> None:
+    """Topics that are met one after the other are prepared side by side, and share the lane of dead letters."""
+    schema = trade(0, "t").schema
+
+    async def work(sink: BatchingSink, writer: Writer, book: Book) -> None:
+        writer.gate.clear()
+        sink.put_all([*[trade(number, "t") for number in range(10)], dead(0, "t")])
+        at_once = [asyncio.create_task(sink.prepare({topic: schema, f"{topic}.dlq": None})) for topic in "abc"]
+        await asyncio.sleep(0.1)
+        writer.gate.set()
+        await asyncio.gather(*at_once)
+        assert await sink.flush(60) == 0
+        assert sink.status()["errors"] == 0
+
+    assert len(drive(work).settled) == 11
 
 
 def test_more_than_the_bound_crowds_and_half_of_it_is_room() -> None:
