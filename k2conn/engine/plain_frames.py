@@ -73,9 +73,7 @@ class PlainFrames:
     def _flow(self, mapping: StreamMapping) -> tuple[Any, ...] | None:
         """What C is told of a stream; None where it cannot map it."""
         stream, key = mapping.stream, mapping.number_key
-        direct = stream.symbol.direct
-        plain = direct is not None and direct.conversion is not None and direct.conversion.kind == "text"
-        symbol = _place(direct.get) if direct is not None and plain else None
+        symbol = _symbol(stream)
         items = _place(stream.each) if stream.each is not None else None
         if symbol is None or (stream.each is not None and items is None) or not mapping.of_text:
             return None
@@ -110,9 +108,12 @@ class PlainFrames:
         scope.message = exactjson.decode(message)
         return mapping.drops(exactjson.decode(item), scope)
 
-    def _enter(self, mapping: StreamMapping, name: str) -> tuple[Any, ...] | None:
-        """The mapper, context and account of a symbol; None where its records are not for C, or not yet."""
-        found = mapping.native(name)
+    def _enter(self, mapping: StreamMapping, message: str, item: str) -> tuple[Any, ...] | None:
+        """The mapper, context and account of an item's symbol; None where its records are not for C, or not yet."""
+        scope = self._session.scope
+        scope.message = exactjson.decode(message)
+        name = mapping.native_name(exactjson.decode(item), scope)
+        found = mapping.native(name) if name is not None else None
         expected = found is not None and self._session.subscriptions.expects(
             mapping.stream.name, found[1].resolved.native
         )
@@ -136,6 +137,15 @@ def _place(get: Getter) -> tuple[Any, ...] | None:
     return place if all(type(step) is int or str(step).isascii() for _, steps in place for step in steps) else None
 
 
+def _symbol(stream: Stream) -> tuple[tuple[Any, ...], bool] | None:
+    """Where the text stands that says the symbol, and whether it may be a whole number; None where more says it."""
+    direct = stream.symbol.direct
+    if direct is None or direct.conversion is None or direct.conversion.kind != "text":
+        return None
+    place = _place(direct.source or direct.get)
+    return None if place is None else (place, direct.source is None)
+
+
 Leaf = tuple[tuple[Any, ...] | None, int, frozenset[Any] | None, tuple[tuple[bytes, bool], ...]]
 """Its place, what is asked of it, the values that count, what it may begin or end with: see `native/decisions.h`."""
 
@@ -146,7 +156,10 @@ def _leaf(path: ConditionPath) -> Leaf:
         place = _place(path.null_at)
         return place if place is not None and len(place) == 1 else None, 2, None, ()
     affixes = tuple((one.text.encode(), one.last) for one in sorted(path.affixes or ()))
-    return _place(path.get), int(path.presence), path.wanted, affixes
+    place = _place(path.get)
+    if place is None and path.head is not None and path.head.isascii():
+        return ((_ITEM, (path.head,)),), 3, None, ()
+    return place, int(path.presence), path.wanted, affixes
 
 
 def _paths_of(stream: Stream) -> Iterable[ConditionPath] | None:

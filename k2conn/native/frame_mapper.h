@@ -36,8 +36,9 @@ typedef struct {
 typedef struct {
     Place items, symbol, number;              /* nowhere: the message is the item; there is no number */
     Decision drop;                            /* 1: the item is no record; without leaves all are some */
+    int whole;                                /* whether a symbol may be a whole number as well as a text */
     PyObject *enter, *odd, *mapping, *window; /* owned; the last is the duplicate window */
-    PyObject *known;                          /* owned: a dict from the venue's name of a symbol to its place in: */
+    PyObject *known;                          /* owned: a dict from what says a symbol to its place in: */
     Tally *tallies;
     int count, room;
     PyObject *young, *old;                    /* owned: the window's dicts, as long as nobody else may change them; or NULL */
@@ -198,12 +199,15 @@ static int find_route(FrameMapper *self, const Given *given, long *found)
 /* -- items */
 
 /* A symbol that was not met yet: Python says what it is mapped by. */
-static int enter_symbol(FrameMapper *self, Flow *flow, PyObject *native, Tally **found)
+static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObject *name, Tally **found)
 {
     PyObject *mapper, *context, *account;
     if (book_all(self) < 0 || flow->count == SYMBOLS)
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *told = PyObject_CallOneArg(flow->enter, native);
+    PyObject *message = text_of_node(given, given->top), *item = message != NULL ? text_of_node(given, given->node) : NULL;
+    PyObject *told = item != NULL ? PyObject_CallFunctionObjArgs(flow->enter, message, item, NULL) : NULL;
+    Py_XDECREF(message);
+    Py_XDECREF(item);
     if (told == NULL || told == Py_None) {
         Py_XDECREF(told);
         return told == NULL ? -1 : 0;
@@ -225,7 +229,7 @@ static int enter_symbol(FrameMapper *self, Flow *flow, PyObject *native, Tally *
         }
     }
     PyObject *number = done == 1 ? PyLong_FromLong(flow->count) : NULL;
-    if (number == NULL || PyDict_SetItem(flow->known, native, number) < 0)
+    if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0)
         done = -1;
     Py_XDECREF(number);
     if (done == 1) {
@@ -240,16 +244,16 @@ static int find_symbol(FrameMapper *self, Flow *flow, const Given *given, Tally 
 {
     int at = node_at(&flow->symbol, given);
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
-    if (node == NULL || !(node->kind == JSON_INT || (node->kind == JSON_STRING && node->size)))
+    if (node == NULL || !((node->kind == JSON_INT && flow->whole) || (node->kind == JSON_STRING && node->size)))
         return 0;
-    PyObject *native = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
-    PyObject *place = native != NULL ? PyDict_GetItemWithError(flow->known, native) : NULL;
+    PyObject *name = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
+    PyObject *place = name != NULL ? PyDict_GetItemWithError(flow->known, name) : NULL;
     int done = 1;
     if (place != NULL)
         *found = flow->tallies + PyLong_AsLong(place);
     else
-        done = PyErr_Occurred() ? -1 : enter_symbol(self, flow, native, found);
-    Py_XDECREF(native);
+        done = PyErr_Occurred() ? -1 : enter_symbol(self, flow, given, name, found);
+    Py_XDECREF(name);
     return done;
 }
 
@@ -595,12 +599,13 @@ static void frame_mapper_end(PyObject *object)
     Py_DECREF(type);
 }
 
-/* A flow of (items, symbol, number, drop, enter, odd, mapping, window). */
+/* A flow of (items, (symbol, whole), number, drop, enter, odd, mapping, window). */
 static int read_flow(PyObject *given, Flow *flow)
 {
     PyObject *items, *symbol, *number, *drop, *enter, *odd, *mapping, *window;
     *flow = (Flow){0};
-    if (!PyArg_ParseTuple(given, "OOOOOOOO", &items, &symbol, &number, &drop, &enter, &odd, &mapping, &window))
+    if (!PyArg_ParseTuple(given, "O(Op)OOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &mapping,
+                          &window))
         return -1;
     if (read_text_place(items, 0, &flow->items) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
         || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0

@@ -113,9 +113,12 @@ def _inner(node: Any) -> list[Any]:
 
 
 def _head(node: Any) -> str | None:
-    """The key that a leaf begins with."""
-    while node["type"] in ("subexpression", "index_expression", *_WALKS):
-        node = node["children"][0]
+    """The key that all of a leaf hangs on."""
+    while node["type"] in ("subexpression", "index_expression", "comparator", "function_expression", *_WALKS):
+        read = [one for one in node["children"] if one["type"] != "literal"]
+        if node["type"] in ("comparator", "function_expression") and len(read) != 1:
+            return None
+        node = read[0]
     return str(node["value"]) if node["type"] == "field" else None
 
 

@@ -205,15 +205,20 @@ class StreamMapping:
             else:
                 self._item(item, frame, scope, out, snapshot or first)
 
-    def _known(self, item: Any, scope: Scope) -> SymbolContext | None:
-        """The context of an item whose symbol was met before; None where it must be read with all care."""
+    def native_name(self, item: Any, scope: Scope) -> str | None:
+        """The venue's name of an item's symbol; None where it must be read with all care."""
         try:
-            native = self._find_symbol(item, scope)
+            found = self._find_symbol(item, scope)
         except RecordError:
             return None
-        if type(native) is int:
-            native = str(native)
-        return self.contexts.known.get(native) if type(native) is str else None
+        if type(found) is int:
+            return str(found)
+        return found if type(found) is str else None
+
+    def _known(self, item: Any, scope: Scope) -> SymbolContext | None:
+        """The context of an item whose symbol was met before; None where it must be read with all care."""
+        native = self.native_name(item, scope)
+        return self.contexts.known.get(native) if native is not None else None
 
     def _name(self, item: Any, scope: Scope) -> str | None:
         try:
