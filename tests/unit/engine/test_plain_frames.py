@@ -101,7 +101,8 @@ def test_items_that_are_dropped_are_counted_and_no_records(rule: str, number: bo
     marks = ["on", "off", "", "o", "on", "off", "an officer", "off"]
     items = [trade(2 + at, x=mark) for at, mark in enumerate(marks)]
     reads = [[trades(trade(1, x="on"))], [trades(*items), trades(trade(20, x="off"), trade(21, x="on"))]]
-    found = [[tuple(one)[:5] for read in reads for one in pipeline.receive(list(read), 1.0, WALL)[0]] for pipeline in both]
+    found = [[tuple(one)[:5] for read in reads for one in pipeline.receive(list(read), 1.0, WALL)[0]]
+             for pipeline in both]
     assert found[0] == found[1]
     assert len(found[0]) == 7
     totals = [pipeline.connector_state.ledger.totals() for pipeline in both]
