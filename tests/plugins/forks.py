@@ -16,6 +16,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import gc
+import importlib
 import os
 import queue
 import shlex
@@ -37,6 +39,12 @@ GIVEN = "forks"
 """The word of xdist's input for the first process: the folder of the socket."""
 WAITING = 120
 """How many seconds the copy waits for the next process that wants to be a fork of it."""
+
+LATER = (
+    "duckdb", "pyarrow.dataset", "pyarrow.parquet", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "requests", "sqlite3",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+)
+"""What tests that write or read a lake import in their midst, which takes two seconds: it is there when they do."""
 
 _forked = pytest.StashKey["_Forked"]()
 
@@ -107,6 +115,11 @@ class _First:
         if not wanted:
             return
         interactor = next(each for each in config.pluginmanager.get_plugins() if _is_interactor(each))
+        if any("lake" in item.nodeid for item in session.items):
+            for name in LATER:
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(name)
+        gc.freeze()
         copy = _fork()
         if copy:
             self._listener.close()
