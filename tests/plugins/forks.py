@@ -41,8 +41,8 @@ WAITING = 120
 """How many seconds the copy waits for the next process that wants to be a fork of it."""
 
 LATER = (
-    "duckdb", "pyarrow.dataset", "pyarrow.parquet", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "requests", "sqlite3",
-    "sqlalchemy.dialects.sqlite.pysqlite",
+    "duckdb", "pyarrow.dataset", "pyarrow.parquet", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow", "requests",
+    "sqlite3", "sqlalchemy.dialects.sqlite.pysqlite",
 )
 """What tests that write or read a lake import in their midst, which takes two seconds: it is there when they do."""
 
