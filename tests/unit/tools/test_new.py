@@ -16,7 +16,7 @@ from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
 from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
-from k2conn.tools.drafting.writing import flow
+from k2conn.tools.drafting.writing import flow, written
 from tests.support.drafts import corpus_files, score
 
 DATA = Path(__file__).parent / "data" / "new"
@@ -484,7 +484,9 @@ def test_the_best_of_lists_and_objects(frame: str, price: str, quantity: str) ->
 )
 def test_changes_of_a_book_are_no_quotes(frame: str) -> None:
     whole = book([["1.5", "2"], ["1.4", "1"]], [["1.6", "2"], ["1.7", "1"]])
-    assert of(whole, frame, trade()).streams[-1].name == "trade"
+    found = of(whole, frame, trade())
+    assert found.streams[-1].name == "trade"
+    assert "GAP: changes of a book make no quotes" in written(found)
 
 
 @pytest.mark.parametrize(
