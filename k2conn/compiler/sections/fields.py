@@ -545,7 +545,8 @@ def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversi
     if expression.tree is None:
         return None
     steps = {"look_up", "pattern", "case", "text"} & set(said)
-    return DirectPath(() if steps else expression.paths, get, quick, how)
+    source = expression.get if steps and steps <= {"pattern", "case"} else None
+    return DirectPath(() if steps else expression.paths, get, quick, how, source=source)
 
 
 def _default(said: dict[str, Any]) -> str | None:
