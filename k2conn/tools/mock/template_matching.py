@@ -175,6 +175,7 @@ class ShapeMaker:
             state={**self._state, **(state or {})},
             environment=_Anything(),
             message=message,
+            sign=lambda _: _mark(_FIXED.index("env"), _FIRST),
         )
         one, other = self._symbol(_FIRST), self._symbol(_OTHER)
         topics = tuple(_mark(_FIXED.index("topic"), which) for which in (_FIRST, _OTHER))
