@@ -29,12 +29,14 @@ TRADES, GAPS = "trade", "gap"
 
 class HandOver(NamedTuple):
     """A slot that went from one process to another: the milliseconds between the last state that the one committed and
-    the first of the other, and when that was made (milliseconds since 1970).
+    the first of the other, and when that was made (milliseconds since 1970). ``seen_ms``: the same between the moments
+    at which they came to the reader.
     """
 
     slot: int
     hole_ms: int
     at_ms: int
+    seen_ms: float = 0.0
 
 
 class SymbolBook:
@@ -89,7 +91,7 @@ class CommittedBooks:
         self.gap_ids: set[str] = set()
         self.gaps_twice = 0
         self.handovers: list[HandOver] = []
-        self._borders: dict[int, tuple[str, int]] = {}
+        self._borders: dict[int, tuple[str, int, float]] = {}
         self._consumer: Any = None
         self._admin: Any = None
         self._looked = 0.0
@@ -174,7 +176,8 @@ class CommittedBooks:
         if message.key is None or message.value is None or exactjson.decode(message.key)[0] != "border":
             return
         incarnation: str = exactjson.decode(message.value)["incarnation"]
-        before = self._borders.get(slot)
+        before, now = self._borders.get(slot), monotonic()
         if before is not None and before[0] != incarnation:
-            self.handovers.append(HandOver(slot, message.timestamp - before[1], message.timestamp))
-        self._borders[slot] = incarnation, message.timestamp
+            seen = (now - before[2]) * 1000
+            self.handovers.append(HandOver(slot, message.timestamp - before[1], message.timestamp, seen))
+        self._borders[slot] = incarnation, message.timestamp, now

@@ -96,11 +96,11 @@ def percentile(values: Sequence[int], share: float) -> int:
 async def prove(given: ProofSettings) -> ExactlyOnceProof:
     """Runs it all."""
     began, proof = monotonic(), ExactlyOnceProof()
-    async with _venue(given) as port:
+    async with venue(given) as port:
         books = CommittedBooks(given.kafka, TRADES, GAPS, STATE)
         read_all = asyncio.Event()
         reading = asyncio.create_task(books.read(read_all))
-        members = await _members(given, port)
+        members = await tested_members(given, port)
         keeping: list[asyncio.Task[None]] = []
         try:
             await asyncio.gather(*(one.start() for one in members))
@@ -151,7 +151,8 @@ def judge(books: CommittedBooks, given: ProofSettings, proof: ExactlyOnceProof) 
 
 
 @asynccontextmanager
-async def _venue(given: ProofSettings) -> AsyncIterator[int]:
+async def venue(given: ProofSettings) -> AsyncIterator[int]:
+    """The venue of a proof, a process of its own; its port."""
     process = await asyncio.create_subprocess_exec(
         *child_command(["-c", VENUE, str(given.rate / given.symbols)]), stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -165,7 +166,8 @@ async def _venue(given: ProofSettings) -> AsyncIterator[int]:
         await process.wait()
 
 
-async def _members(given: ProofSettings, port: int) -> list[TestedMember]:
+async def tested_members(given: ProofSettings, port: int) -> list[TestedMember]:
+    """Its members, none of them started yet."""
     file = connector_file(given.folder, port, given.history)
     brokers = await _brokers(given.kafka)
     variables = {
