@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
-from aiokafka.client import ConnectionGroup  # type: ignore[import-untyped]
+from aiokafka.client import ConnectionGroup, CoordinationType  # type: ignore[import-untyped]
 from aiokafka.codec import lz4_encode  # type: ignore[import-untyped]
 from aiokafka.conn import CloseReason  # type: ignore[import-untyped]
 from aiokafka.errors import ProducerClosed  # type: ignore[import-untyped]
@@ -66,6 +66,29 @@ class _PendingBatches(set[Any]):
 def mend_pending_batches(producer: Any) -> None:
     """Lets batches of a producer that is not started yet end while they wait to be sent again."""
     producer._message_accumulator._pending_batches = _PendingBatches()
+
+
+async def connect_ahead(producer: Any, transactional_id: str) -> None:
+    """Connects a producer of transactions that is not started yet to its cluster and the coordinator of its id: all
+    that `start` does but to ask for the id, which ends whoever has it, is done then.
+    """
+    await producer.client.bootstrap()
+    producer.client.bootstrap = _done
+    await producer._sender._find_coordinator(CoordinationType.TRANSACTION, transactional_id)
+
+
+async def connect_to_leaders(producer: Any, topics: Iterable[str]) -> None:
+    """Connects a producer to the leaders of the partitions of some topics, as far as it knows them."""
+    cluster = producer.client.cluster
+    leaders = {
+        cluster.leader_for_partition(TopicPartition(topic, partition))
+        for topic in topics for partition in cluster.partitions_for_topic(topic) or ()
+    }
+    await asyncio.gather(*(producer.client.ready(one) for one in leaders if one is not None and one >= 0))
+
+
+async def _done() -> None:
+    """What has been done before."""
 
 
 def sender_task(producer: Any) -> asyncio.Task[Any] | None:

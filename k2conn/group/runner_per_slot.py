@@ -93,7 +93,8 @@ class SlotRun:
         if self.at_work or self.stopping.is_set():
             return False
         if self._warm_since is None and (
-            self._enough() or self.subscribed(table) or monotonic() > self._since + WARM_WITHIN
+            self._enough() or (self.runner.warm.is_set() and self.subscribed(table))
+            or monotonic() > self._since + WARM_WITHIN
         ):
             self._warm_since = monotonic()
         return self._warm_since is not None

@@ -51,7 +51,7 @@ from k2conn.runner.state_journal import StateJournal
 from k2conn.runner.status import GroupStatus, RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
-from k2conn.sinks import SINKS, Reject, Settle, Sink, database, with_options
+from k2conn.sinks import SINKS, JournalSink, Reject, Settle, Sink, database, with_options
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
@@ -124,6 +124,8 @@ class Runner:
         self.stopping = False
         self.opened = asyncio.Event()
         """Set once the sink is open and the connectors are started."""
+        self.warm = asyncio.Event()
+        """Set once its sink needs nothing but its turn."""
         self._bugs: list[Exception] = []
         """Of shared parts; the first one ends the run."""
         self._refused: list[SettingsError] = []
@@ -238,7 +240,7 @@ class Runner:
             self._set_out(connector)
         opened = False
         try:
-            opened = await unless_stopped(turn.wait(), stop) and await unless_stopped(self._open(), stop)
+            opened = await self._had_its_turn(turn, stop) and await unless_stopped(self._open(), stop)
             if opened:
                 self._holding = False
                 for connector in self.connectors:
@@ -256,6 +258,27 @@ class Runner:
         if self._journal is not None and self._journal.atomic:
             self._journal.border()  # what was held is not to wait for the next one
         return True
+
+    async def _had_its_turn(self, turn: asyncio.Event, stop: asyncio.Event) -> bool:
+        """Waits for it, and has the sink ready meanwhile; whether it was not stopped before."""
+        warming, had = asyncio.create_task(self._keep_warm(), name="warming up"), False
+        warming.add_done_callback(self._counted)
+        try:
+            had = await unless_stopped(turn.wait(), stop)
+            return had
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+            if not had:
+                await self.sink.close()
+
+    async def _keep_warm(self) -> None:
+        if self._journal is not None:
+            sink = cast(JournalSink, self.sink)
+            await sink.warm_up(self.topics())
+            self.warm.set()
+            await sink.keep_warm()
+        self.warm.set()
 
     async def _let_go(self) -> None:
         """Stops connectors that have handed nothing on."""
@@ -671,8 +694,8 @@ def journal_of(
     """The journal that a sink's settings ask for."""
     kind = SINKS.get(settings.kind)
     options = with_options(settings, kind).options
-    given, read = kind.journal(options), kind.read_journal
-    return None if given is None or read is None else StateJournal(given, partial(read, options), sink, connectors)
+    given = kind.journal(options)
+    return None if given is None else StateJournal(given, cast(JournalSink, sink), connectors)
 
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:

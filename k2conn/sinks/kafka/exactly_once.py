@@ -30,7 +30,17 @@ from k2conn.clock import wall_ms
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Superseded, Unreachable
 from k2conn.sinks import SinkStatus
-from k2conn.sinks.journal import Border, began_key, border_key, border_of, entry, owner_key, owner_of, owner_value
+from k2conn.sinks.journal import (
+    Border,
+    JournalEntries,
+    began_key,
+    border_key,
+    border_of,
+    entry,
+    owner_key,
+    owner_of,
+    owner_value,
+)
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.diagnosis import advertised_trouble, likely_cause
 from k2conn.sinks.kafka.partition_queues import SlotTopic, Topic
@@ -39,7 +49,8 @@ from k2conn.sinks.kafka.rights import missing_right
 from k2conn.sinks.kafka.sender import backoff, registered_head
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.sinks.kafka.sink import ENVELOPE_BYTES, SLOW_AFTER, registry_answers_by, registry_of
-from k2conn.sinks.kafka.state_topic import make_sure, name_of, read_journal
+from k2conn.sinks.kafka.state_reader import StateReader, read_journal
+from k2conn.sinks.kafka.state_topic import make_sure, name_of
 from k2conn.sinks.kafka.transactions import TransactionalProducer, TransactionError
 from k2conn.sinks.settings import MiB, SinkSettings
 
@@ -130,6 +141,12 @@ class ExactlyOnceSink:
         self._producer: TransactionalProducer | None = None
         self._left: TransactionalProducer | None = None
         """A producer that is not abandoned yet."""
+        self._ahead: TransactionalProducer | None = None
+        """One that is connected, and has ended no other yet."""
+        self._reader = StateReader(self._settings)
+        self._kept: JournalEntries | None = None
+        """What the state topic holds, from when it was read at the start until something may have been committed."""
+        self._closing: asyncio.Task[None] | None = None
         self._owned = False
         self._committed: Border | None = None
         """The last border that is committed."""
@@ -147,19 +164,57 @@ class ExactlyOnceSink:
         self._log_handler.attach()
         try:
             end = self._now() + self._settings.open_timeout
-            await self._connect(end)
-            await registry_answers_by(self._registry, end)
-            if not self._settings.state_topic_made:
-                await make_sure(self._settings, self._settings.open_timeout)
-            await self._look_up()
+            if not await self._went_ahead(end):
+                await self._connect(end)
+                await registry_answers_by(self._registry, end)
+                if not self._settings.state_topic_made:
+                    await make_sure(self._settings, self._settings.open_timeout)
+            self._look_up(await self._read())
             while not await self._own(self._now() < end):
                 await self._leave()
                 await self._connect(end)
+                self._look_up(await self._read())
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
         self._task = asyncio.create_task(self._run(), name="kafka-transactions")
         self._task.add_done_callback(lambda _: self._moved.set())
+
+    async def warm_up(self, topics: Mapping[str, RecordSchema | None]) -> None:
+        """See `JournalSink.warm_up`."""
+        producer = TransactionalProducer(self._settings)
+        try:
+            await producer.connect_ahead(self._settings.open_timeout)
+            await self._reached(producer)
+            await registry_answers_by(self._registry, self._now() + self._settings.open_timeout)
+            for name, schema in {**topics, self._state_topic: None}.items():
+                await self._ready(self._topic(name), schema, producer)
+            await producer.connect_to_leaders(self._topics)
+            await self._reader.entries()
+            self._ahead = producer
+        except (Unreachable, SinkError) as error:
+            log.info("kafka: %s is not ready yet: %s", self._settings.unit, error)
+        finally:
+            if self._ahead is not producer:
+                await producer.abandon()
+
+    async def keep_warm(self) -> None:
+        """See `JournalSink.keep_warm`."""
+        with contextlib.suppress(Unreachable, SinkError):  # `open` reads it, too
+            await self._reader.follow()
+
+    async def _went_ahead(self, end: float) -> bool:
+        """Whether all is ready, and the producer that was connected ahead has ended the others of its id."""
+        producer, self._ahead = self._ahead, None
+        if producer is None:
+            return False
+        try:
+            await producer.connect(max(end - self._now(), 0.1))
+        except Unreachable as error:
+            log.info("kafka: %s is not ready any more: %s", self._settings.unit, error)
+            return False
+        self._producer = producer
+        return True
 
     async def _connect(self, end: float) -> None:
         while True:
@@ -173,6 +228,9 @@ class ExactlyOnceSink:
                     raise await self._explained(error) from None
                 await asyncio.sleep(0.5)
         self._producer = producer
+        await self._reached(producer)
+
+    async def _reached(self, producer: TransactionalProducer) -> None:
         trouble = await advertised_trouble(self._settings, producer.brokers())
         if trouble:
             raise Unreachable(f"kafka {self._settings.bootstrap}: {trouble}")
@@ -213,6 +271,18 @@ class ExactlyOnceSink:
         """Register the schemas and find the topics. Unreachable, or SinkError where a schema is refused."""
         for name, schema in topics.items():
             await self._ready(self._topic(name), schema)
+
+    async def read_journal(self) -> JournalEntries:
+        """See `JournalSink.read_journal`."""
+        try:
+            return await self._read() if self._kept is None else self._kept
+        finally:
+            self._kept = None
+            self._closing = asyncio.create_task(self._reader.close())
+
+    async def _read(self) -> JournalEntries:
+        self._kept = await self._reader.entries()
+        return self._kept
 
     def put(self, envelope: Envelope) -> None:
         """Take one envelope; it is committed with all that comes until the next border."""
@@ -267,10 +337,13 @@ class ExactlyOnceSink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        for producer in (self._left, self._producer):
+        for producer in (self._left, self._producer, self._ahead):
             if producer is not None:
                 await producer.abandon()
-        self._left = self._producer = None
+        self._left = self._producer = self._ahead = None
+        if self._closing is not None:
+            await asyncio.gather(self._closing, return_exceptions=True)
+        await self._reader.close()
         self._log_handler.detach()
 
     def status(self) -> ExactlyOnceSinkStatus:
@@ -344,6 +417,7 @@ class ExactlyOnceSink:
                 producer = await self._connected()
                 if not all(map(self._to_send, left)):  # what was in doubt has been looked up
                     continue
+                self._kept = None
                 waiting = await self._distributed(left)
                 began = self._now()
                 await producer.commit(waiting, began, self._settings.delivery_timeout_ms / 1000)
@@ -406,12 +480,14 @@ class ExactlyOnceSink:
                     self._refuse(envelope, "record-too-large", groups)
         return found
 
-    async def _ready(self, topic: Topic, schema: RecordSchema | None) -> None:
+    async def _ready(
+        self, topic: Topic, schema: RecordSchema | None, producer: TransactionalProducer | None = None
+    ) -> None:
         """Sees that a topic's partitions and the framing of a schema are known. Unreachable, or SinkError."""
         if schema not in topic.heads:
             assert schema is not None
             topic.heads[schema] = await registered_head(self._registry, self._settings, topic.name, schema)
-        producer = self._producer
+        producer = producer or self._producer
         if producer is None:
             raise Unreachable(f"kafka {self._settings.bootstrap}: not connected")
         known = producer.partitions(topic.name)
@@ -481,18 +557,18 @@ class ExactlyOnceSink:
 
     async def _check_owner(self) -> None:
         """Looks up what is committed; Fenced where this process is not the owner any more."""
-        owner = await self._look_up()
+        owner = self._look_up(await read_journal(self._settings))
         if self._owned and owner != self._settings.incarnation:
             raise Fenced(
                 f"another process has taken over the transactional id {self._settings.unit}: this one must end. Where "
                 "both are meant to run, give each a K2_KAFKA_TRANSACTIONAL_ID of its own"
             )
 
-    async def _look_up(self) -> str:
+    def _look_up(self, entries: JournalEntries) -> str:
         """What is committed, from the state topic; who is the owner, "" where nobody ever was."""
         owner = ""
         try:
-            for key, value in await read_journal(self._settings):
+            for key, value in entries:
                 if key == border_key(self._settings.unit):
                     self._committed = border_of(value)
                 elif key == owner_key(self._settings.unit):
