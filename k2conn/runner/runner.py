@@ -159,6 +159,11 @@ class Runner:
         self._changed = asyncio.Event()
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
+        self._releasing: asyncio.Task[None] | None = None
+        self.handing_over = False
+        """Whether another process that has everything ready goes on as soon as this one stops."""
+        self.released = asyncio.Event()
+        """Set once that one may: all that was taken in is committed, and nothing more will be."""
         self._standing = standing
         self._holding = turn is not None
         """Whether connectors hold what comes."""
@@ -253,11 +258,21 @@ class Runner:
         if not opened:
             await self._let_go()
             return False
-        for connector in self.connectors:
-            connector.release()
-        if self._journal is not None and self._journal.atomic:
-            self._journal.border()  # what was held is not to wait for the next one
+        self._releasing = asyncio.create_task(self._release(), name="releasing what was held")
+        self._releasing.add_done_callback(self._counted)
         return True
+
+    async def _release(self) -> None:
+        """Publishes what was held, in turns; what came of the first ones is not to wait for the next border."""
+        each = asyncio.gather(*(connector.release() for connector in self.connectors))
+        await asyncio.sleep(0)
+        self._border()
+        await each
+        self._border()
+
+    def _border(self) -> None:
+        if self._journal is not None and self._journal.atomic:
+            self._journal.border()
 
     async def _had_its_turn(self, turn: asyncio.Event, stop: asyncio.Event) -> bool:
         """Waits for it, and has the sink ready meanwhile; whether it was not stopped before."""
@@ -574,6 +589,18 @@ class Runner:
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> int:
         self._log.info("stopping")
+        if self._releasing is not None:
+            await asyncio.wait({self._releasing}, timeout=RECEIVE_WITHIN)
+            self._releasing.cancel()
+        if not self.handing_over:
+            await self._stop_receiving(tasks)
+            return await self._finish()
+        try:
+            return await self._finish()
+        finally:  # a venue may take its time for that
+            await self._stop_receiving(tasks)
+
+    async def _stop_receiving(self, tasks: list[asyncio.Task[None]]) -> None:
         try:
             async with asyncio.timeout(RECEIVE_WITHIN):
                 await asyncio.gather(*(self._told_to_stop(connector) for connector in self._tasks))
@@ -583,14 +610,19 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _finish(self) -> int:
+        """Commits what was taken in, and closes the sink; how much could not be."""
         try:
-            if self._journal is not None and self._journal.atomic:
-                self._journal.border()
+            self._border()
+            self._left = 0 if self.handing_over else self._left  # whoever goes on has all that comes from now on
             unsent = await self.sink.flush(FLUSH_WITHIN)
             await asyncio.gather(*(self._save_state(one) for one in self.connectors))
             if self._journal is not None and not self._journal.atomic:
                 await self._journal.finish()
                 await self.sink.flush(FLUSH_WITHIN)
+            if self.handing_over:
+                self.released.set()
         finally:
             await self.sink.close()
         if unsent:
