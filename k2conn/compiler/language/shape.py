@@ -175,6 +175,8 @@ def _note(document: Document, error: ValidationError) -> None:
     for leaf in _meant(error):
         path: Path = tuple(leaf.absolute_path)
         if leaf.validator == "additionalProperties":
+            if leaf is not error:  # of some forms none fits: what it has under other keys was not looked at
+                _break(document, path)
             _unknown_keys(document, path, leaf)
         elif leaf.validator == "required":
             _missing_keys(document, path, leaf)
@@ -336,13 +338,18 @@ def _meant(error: ValidationError) -> list[ValidationError]:
     fitting = [found for found in branches.values() if not _wrong_kind(found, error)]
     if not fitting:
         return [error]
-    best = min(fitting, key=_distance)
+    depth = len(error.absolute_path)
+    best = min(fitting, key=lambda found: _distance(found, depth))
     return [leaf for inner in best for leaf in _meant(inner)]
 
 
-def _distance(found: list[ValidationError]) -> tuple[int, int]:
-    """How far a value is from a form: first by values of the wrong type, then by the number of errors."""
-    return sum(1 for error in found if error.validator in ("const", "not", "enum")), len(found)
+def _distance(found: list[ValidationError], depth: int) -> tuple[int, int, int]:
+    """How far a value is from a form: first by words that are others, then by its own keys (``depth`` is the value's;
+    what is wrong below it was meant for this form), then by the number of errors.
+    """
+    words = sum(1 for error in found if error.validator in ("const", "not", "enum"))
+    keys = ("additionalProperties", "required")
+    return words, sum(1 for error in found if error.validator in keys and len(error.absolute_path) == depth), len(found)
 
 
 def _wrong_kind(branch: list[ValidationError], parent: ValidationError) -> bool:
