@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.tools.certify.committed_books import CommittedBooks
 from tests.integration.test_console import looking
 from tests.integration.test_health import get
 from tests.integration.test_workers import timed
@@ -161,3 +163,39 @@ async def shown_as_one(member: Member) -> None:
     assert overview["board"]["group"]["name"] == "g"
     assert [one["instance"] for one in overview["board"]["group"]["members"]] == ["a", "b", "c"]
     assert [row["connector"] for row in overview["rows"]] == ["tape"]
+
+
+def test_a_planned_move_waits_for_no_interval_of_commits(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
+) -> None:
+    """Its hole is seen by a reader of committed records that knows nothing of the group."""
+    prefix = kafka_topic("")
+    books = CommittedBooks(
+        KafkaSettings(bootstrap=broker.bootstrap, topic_prefix=prefix), TRADES, GAPS, "k2conn.state.g"
+    )
+
+    @timed
+    async def main() -> None:
+        end = asyncio.Event()
+        async with scene_of(tmp_path, broker, registry, prefix, K2_KAFKA_COMMIT_MS="5000") as scene:
+            reading = asyncio.create_task(books.read(end))
+            a, b = await scene.start("a", "b")
+            for member in (a, b):
+                await member.until(at_rest(2))
+            await scene.caught_up()
+            before = len(books.handovers)
+            (c,) = await scene.start("c")
+            for member in (a, b, c):
+                await member.until(at_rest(3))
+            await scene.caught_up()
+            end.set()
+            await reading
+            moves = books.handovers[before:]
+            assert moves
+            assert max(one.seen_ms for one in moves) < 4000, moves
+            for member in (a, b, c):
+                await member.stop()
+            found, _ = await asyncio.to_thread(scene.books)
+            assert holes(found) == {}
+
+    main()
