@@ -12,25 +12,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import tempfile
 import time
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from benchmarks.cluster import cluster
 from benchmarks.figures import percentile
 from k2conn.cli.certify_group import PROGRAM
 from k2conn.settings import sink_settings
 from k2conn.tools.certify.committed_books import CommittedBooks
 from k2conn.tools.certify.exactly_once import GAPS, STATE, TRADES, ProofSettings, tested_members, venue
-from tests.servers import Broker, Registry
 
-TWICE = {
-    "offsets.topic.replication.factor": "2", "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "2", "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "8", "default.replication.factor": "2", "min.insync.replicas": "1",
-}
 REST = 4.0
 """Seconds without a slot that moves after which the next member comes."""
 WITHIN = 90.0
@@ -39,11 +33,11 @@ WITHIN = 90.0
 async def moved(given: ProofSettings) -> CommittedBooks:
     """What the reader found while all members came."""
     async with AsyncExitStack() as stack:
-        port = await stack.enter_async_context(venue(given))
+        place = await stack.enter_async_context(venue(given))
         books = CommittedBooks(given.kafka, TRADES, GAPS, STATE)
         stop = asyncio.Event()
         reading = asyncio.create_task(books.read(stop))
-        members = await tested_members(given, port)
+        members = await tested_members(given, place.port)
         for number, member in enumerate(members):
             stack.push_async_callback(member.close)
             await member.start()
@@ -81,21 +75,12 @@ async def _at_rest(books: CommittedBooks, reading: asyncio.Task[None]) -> None:
 
 def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One run on brokers of its own."""
-    with ExitStack() as stack:
-        brokers: list[Broker] = []
-        for number in range(arguments.brokers):
-            joins = brokers[0] if brokers else None
-            properties = TWICE if arguments.brokers > 1 else None
-            brokers.append(Broker(folder / f"kafka{number}", properties, heap=256, joins=joins))
-            stack.enter_context(brokers[-1])
-        registry = stack.enter_context(Registry(folder / "registry"))
-        bootstrap = ",".join(one.bootstrap for one in brokers)
+    with cluster(folder, arguments.brokers) as servers:
         variables = {
-            **os.environ, "K2_KAFKA_BOOTSTRAP_SERVERS": bootstrap, "K2_KAFKA_SCHEMA_REGISTRY_URL": registry.url,
-            "K2_KAFKA_REPLICATION_FACTOR": str(arguments.brokers), "K2_KAFKA_COMMIT_MS": str(arguments.commit_ms),
-            "K2_LOG_LEVEL": arguments.log_level,
+            **servers.variables(), "K2_KAFKA_COMMIT_MS": str(arguments.commit_ms), "K2_LOG_LEVEL": arguments.log_level,
         }
-        kafka = sink_settings(variables, kind="kafka", kafka=bootstrap, registry=registry.url).options
+        kafka = sink_settings(variables, kind="kafka", kafka=servers.bootstrap,
+                              registry=servers.registry.url).options
         given = ProofSettings(
             kafka, variables, PROGRAM, folder / "members", arguments.members, arguments.symbols, arguments.rate,
             arguments.slots,
