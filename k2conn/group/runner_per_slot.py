@@ -187,7 +187,9 @@ class RunnerPerSlot:
         anew = generation != self._generation
         self._owned, self._generation = owned, generation
         self._over &= lost
-        self._wanted = frozenset(slot for slot in owned | (lost & self.runs.keys()) if table.weights[slot])
+        # One that was lost before it began is nobody's to keep: it would take over from those who have it since.
+        begun = {slot for slot, run in self.runs.items() if run.at_work}
+        self._wanted = frozenset(slot for slot in owned | (lost & begun) if table.weights[slot])
         if anew:
             given, self._given = self._given, asyncio.Event()
             given.set()

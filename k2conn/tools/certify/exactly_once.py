@@ -90,8 +90,8 @@ class ExactlyOnceProof:
 
     def holes(self) -> dict[str, list[int]]:
         """Milliseconds in which nobody committed anything of a slot that went to another process, by what had happened
-        since the last commit: a fault, or the end of one, or several of them (with a kill among them, or without); else it
-        moved as planned.
+        since the last commit: a fault, or the end of one, or several of them (with a kill among them, or without);
+        else it moved as planned.
         """
         found: dict[str, list[int]] = {}
         for one in self.handovers:

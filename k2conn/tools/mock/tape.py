@@ -3,8 +3,8 @@
 Trade n of a symbol happens n / rate seconds after the venue began, whoever is there; its numbers have no hole. A new
 connection first gets the last `REPEATED` trades again. Where the venue has history, HTTP gives it.
 
-It is a process of its own (`main`), which prints its port, and ends when its input does. For each line of that it prints
-which numbers of each symbol it has written to some connection: what anybody could have.
+It is a process of its own (`main`), which prints its port, and ends when its input does. For each line of that it
+prints which numbers of each symbol it has written to some connection: what anybody could have.
 """
 
 from __future__ import annotations

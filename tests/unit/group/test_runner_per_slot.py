@@ -243,3 +243,18 @@ def test_a_slot_that_moves_is_let_go_of_before_its_connections_are_closed(monkey
         assert slot not in bench.works.carried(TABLE, BUSY)
 
     played(main)
+
+
+def test_a_slot_that_is_lost_before_it_began_is_dropped() -> None:
+    """It would end the one who has it since, and publish late what it held all the time."""
+
+    async def main(bench: Bench) -> None:
+        bench.given(BUSY, 1)
+        await bench.until(lambda: bench.works.warm(TABLE) == BUSY)
+        (slot, *_) = BUSY
+        bench.given(BUSY - {slot}, 2, frozenset({slot}))
+        await bench.until(lambda: slot not in bench.works.runs)
+        bench.works.let_in(TABLE, ())
+        assert bench.works.runs.keys() == BUSY - {slot}
+
+    played(main)
