@@ -9,7 +9,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from k2conn.clock import wall_ms
+from k2conn.clock import monotonic, wall_ms
 from k2conn.tools.certify.group_member import TestedMember
 from k2conn.tools.certify.leader_moves import LeaderMoves
 
@@ -42,6 +42,7 @@ class GroupFaults:
         self._moves = moves
         self._moving = asyncio.Lock()
         self._chance = random.Random(seed)
+        self._seconds = seconds
         self._every = seconds / max(1, count)
         self._kinds = [kinds[number % len(kinds)] for number in range(count)]
         self._chance.shuffle(self._kinds)
@@ -50,7 +51,8 @@ class GroupFaults:
         self.happened: list[Happened] = []
 
     async def run(self) -> None:
-        """All of them; each of the members is itself again at the end."""
+        """All of them; each of the members is itself again at the end. Comes back when the time is over."""
+        end = monotonic() + self._seconds
         async with asyncio.TaskGroup() as group:
             for kind in self._kinds:
                 await asyncio.sleep(self._every * self._chance.uniform(0.5, 1.5))
@@ -59,6 +61,7 @@ class GroupFaults:
                     continue
                 member = await self._free()
                 group.create_task(self._do(kind, member))
+        await asyncio.sleep(max(0.0, end - monotonic()))
 
     async def _free(self) -> TestedMember:
         async with self._turn:

@@ -82,7 +82,9 @@ def test_holes_are_told_apart_by_what_had_happened() -> None:
         handovers=[HandOver(0, 6_000, 16_000), HandOver(1, 200, 30_500), HandOver(2, 100, 45_000),
                    HandOver(3, 42_000, 51_000)],
     )
-    assert proof.holes() == {"after a fault": [200], "kill": [6_000], "planned": [100], "several": [42_000]}
+    assert proof.holes() == {
+        "after a fault": [200], "kill": [6_000], "kill among others": [42_000], "planned": [100],
+    }
     assert [percentile([1, 2, 3, 4], share) for share in (0.5, 0.99)] == [2, 4]
 
 
