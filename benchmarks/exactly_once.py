@@ -1,4 +1,4 @@
-"""The proof of exactly once on a cluster of its own: brokers and a registry are started, `k2conn certify --exactly-once`
+"""The proof of exactly once on a cluster of its own: brokers and a registry start, `k2conn certify --exactly-once`
 runs on them, and what it found is printed as JSON, with what each part took of the processor.
 
 Example, what the proof is meant to hold for (20 minutes on a machine with nothing else to do):
