@@ -72,7 +72,8 @@ class Scene:
             found[str(record["symbol"])].append(int(str(record["source_sequence"])))
             fetched += "backfill" in str(record["vendor_data"])
         ids = [record["message_id"] for record in trades]
-        assert twice or len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} of {len(ids)} ids are there more than once"
+        again = len(ids) - len(set(ids))
+        assert twice or not again, f"{again} of {len(ids)} ids are there more than once"
         numbers = {record["message_id"]: (record["symbol"], record["source_sequence"]) for record in trades}
         assert len(set(numbers.values())) == len(numbers), "one trade has two ids"
         assert twice or len({record["message_id"] for record in gaps}) == len(gaps)

@@ -70,8 +70,10 @@ spec:
         - name: K2_KAFKA_SCHEMA_REGISTRY_URL
           value: {{ . | quote }}
         {{- end }}
-        {{- $inKafka := or (eq .Values.delivery "exactly-once") (eq .Values.state "kafka") }}
-        {{- if $inKafka }}
+        {{- $said := or (eq .Values.delivery "exactly-once") (eq .Values.state "kafka") }}
+        {{- $inEnv := or (eq (get .Values.env "K2_KAFKA_DELIVERY") "exactly-once") (eq (get .Values.env "K2_STATE") "kafka") }}
+        {{- $inKafka := or $said $inEnv }}
+        {{- if $said }}
         - name: K2_KAFKA_DELIVERY
           value: {{ .Values.delivery | quote }}
         - name: K2_STATE
