@@ -48,7 +48,7 @@ from k2conn.sinks.kafka.producer import RECORD_OVERHEAD
 from k2conn.sinks.kafka.rights import missing_right
 from k2conn.sinks.kafka.sender import backoff, registered_head
 from k2conn.sinks.kafka.settings import KafkaSettings
-from k2conn.sinks.kafka.sink import ENVELOPE_BYTES, SLOW_AFTER, registry_answers_by, registry_of
+from k2conn.sinks.kafka.sink import ENVELOPE_BYTES, SLOW_AFTER, measured, registry_answers_by, registry_of
 from k2conn.sinks.kafka.state_reader import StateReader, read_journal
 from k2conn.sinks.kafka.state_topic import make_sure, name_of
 from k2conn.sinks.kafka.transactions import TransactionalProducer, TransactionError
@@ -94,6 +94,8 @@ class _Group:
     since: float
     own: int = 0
     """How many of the envelopes are records, not entries of the journal's own."""
+    size: int = 0
+    """Bytes of memory that the envelopes take."""
 
 
 @dataclass(slots=True)
@@ -134,6 +136,8 @@ class ExactlyOnceSink:
         self._largest = self._settings.max_request_bytes - RECORD_OVERHEAD
         self._open: list[Envelope] = []
         """What came since the last border."""
+        self._open_size = 0
+        self._open_own = 0
         self._groups: list[_Group] = []
         """Those that are complete, the ones that are being committed first."""
         self._redirected: list[Envelope] | None = None
@@ -289,7 +293,10 @@ class ExactlyOnceSink:
         if self._redirected is not None:
             self._redirected.append(envelope)
         else:
+            size = len(envelope.value) + ENVELOPE_BYTES
             self._open.append(envelope)
+            self._open_size += size
+            self._open_own += envelope.topic != self._state_topic
         self._counts.queued += 1
         self._counts.size += len(envelope.value) + ENVELOPE_BYTES
         if envelope.topic == self._state_topic:
@@ -299,10 +306,18 @@ class ExactlyOnceSink:
         """Take some envelopes, in order; a border among them is the last one."""
         if not envelopes:
             return
-        self._open += envelopes[:-1]
-        self._counts.queued += len(envelopes) - 1
-        self._counts.size += sum([len(one.value) for one in envelopes[:-1]]) + ENVELOPE_BYTES * (len(envelopes) - 1)
-        self.put(envelopes[-1])
+        before, last = envelopes[:-1], envelopes[-1]
+        topic, values = measured(before)
+        size = values + ENVELOPE_BYTES * len(before)
+        self._open += before
+        self._open_size += size
+        self._open_own += (
+            sum([one.topic != self._state_topic for one in before]) if topic is None
+            else len(before) if topic != self._state_topic else 0
+        )
+        self._counts.queued += len(before)
+        self._counts.size += size
+        self.put(last)
 
     @property
     def crowded(self) -> bool:
@@ -376,10 +391,10 @@ class ExactlyOnceSink:
             self._close(None)
 
     def _close(self, border: Border | None) -> None:
-        own = sum(1 for one in self._open if one.topic != self._state_topic)
         empty = len(self._open) == 1  # a border behind nothing
-        self._groups.append(_Group(self._open, None if empty else border, self._now(), own))
-        self._open = []
+        border = None if empty else border
+        self._groups.append(_Group(self._open, border, self._now(), self._open_own, self._open_size))
+        self._open, self._open_size, self._open_own = [], 0, 0
         self._complete.set()
 
     async def _run(self) -> None:
@@ -397,7 +412,7 @@ class ExactlyOnceSink:
             if taken and (size > TOGETHER or self._to_send(group) != self._to_send(taken[0])):
                 break
             taken.append(group)
-            size += sum([len(one.value) for one in group.envelopes])
+            size += group.size
         return taken
 
     def _to_send(self, group: _Group) -> bool:
@@ -439,7 +454,8 @@ class ExactlyOnceSink:
             self._leave_out(groups)
         del self._groups[: len(groups)]
         for group in groups:
-            self._done(group.envelopes)
+            self._forget(len(group.envelopes), group.size)
+            self._settle(group.envelopes)
 
     def _leave_out(self, groups: list[_Group]) -> None:
         records = sum(group.own for group in groups if group.border is None or not self._ours(group.border))
@@ -451,13 +467,9 @@ class ExactlyOnceSink:
     def _ours(self, border: Border) -> bool:
         return border.incarnation == self._settings.incarnation
 
-    def _done(self, envelopes: list[Envelope]) -> None:
-        self._forget(envelopes)
-        self._settle(envelopes)
-
-    def _forget(self, envelopes: Sequence[Envelope]) -> None:
-        self._counts.queued -= len(envelopes)
-        self._counts.size -= sum([len(one.value) for one in envelopes]) + ENVELOPE_BYTES * len(envelopes)
+    def _forget(self, count: int, size: int) -> None:
+        self._counts.queued -= count
+        self._counts.size -= size
         self._moved.set()
 
     # --- one transaction
@@ -469,8 +481,7 @@ class ExactlyOnceSink:
             for queue in topic.queues:
                 queue.waiting.clear()
         for group in groups:
-            for envelope in group.envelopes:
-                self._topic(envelope.topic).fresh.append(envelope)
+            self._assorted(group.envelopes)
         found: list[Topic] = []
         while used := [topic for topic in self._topics.values() if topic.fresh]:
             found += [topic for topic in used if topic not in found]
@@ -479,6 +490,15 @@ class ExactlyOnceSink:
                 for envelope in topic.distribute(self._largest):
                     self._refuse(envelope, "record-too-large", groups)
         return found
+
+    def _assorted(self, envelopes: Sequence[Envelope]) -> None:
+        """Each is the next of its topic."""
+        appends: dict[str, Callable[[Envelope], None]] = {}
+        for envelope in envelopes:
+            append = appends.get(envelope[0])
+            if append is None:
+                append = appends[envelope[0]] = self._topic(envelope[0]).fresh.append
+            append(envelope)
 
     async def _ready(
         self, topic: Topic, schema: RecordSchema | None, producer: TransactionalProducer | None = None
@@ -503,7 +523,9 @@ class ExactlyOnceSink:
         """A record that never will be taken: its dead letter goes in the same transaction in its place."""
         group = next(one for one in groups if any(each is envelope for each in one.envelopes))
         group.envelopes = [one for one in group.envelopes if one is not envelope]
-        self._forget([envelope])
+        size = len(envelope.value) + ENVELOPE_BYTES
+        group.size -= size
+        self._forget(1, size)
         instead: list[Envelope] = []
         self._redirected = instead
         try:
@@ -511,6 +533,7 @@ class ExactlyOnceSink:
         finally:
             self._redirected = None
         group.envelopes[-1:-1] = instead  # the border stays the last
+        group.size += sum([len(one.value) + ENVELOPE_BYTES for one in instead])
         for one in instead:
             self._topic(one.topic).fresh.append(one)
 

@@ -152,7 +152,7 @@ class KafkaSink:
 
     def put_all(self, envelopes: Sequence[Envelope]) -> None:
         """Take some envelopes, in order."""
-        name, size = _measured(envelopes)
+        name, size = measured(envelopes)
         if name is not None:
             self._sender.topic(name).fresh += envelopes
         else:
@@ -227,7 +227,7 @@ class KafkaSink:
 
     def _forget(self, batch: list[Envelope]) -> None:
         self._queued -= len(batch)
-        self._bytes -= _measured(batch)[1] + ENVELOPE_BYTES * len(batch)
+        self._bytes -= measured(batch)[1] + ENVELOPE_BYTES * len(batch)
         self._moved.set()
 
     async def _until(self, holds: Callable[[], bool]) -> None:
@@ -238,7 +238,7 @@ class KafkaSink:
             self._sender.check()
 
 
-def _measured(envelopes: Sequence[Envelope]) -> tuple[str | None, int]:
+def measured(envelopes: Sequence[Envelope]) -> tuple[str | None, int]:
     """The topic that all have, where it is one and that is quickly seen, and the bytes of their values."""
     if native.measured is not None:
         found: tuple[str | None, int] = native.measured(envelopes if type(envelopes) is list else list(envelopes))
