@@ -1,4 +1,4 @@
-"""Installs k2conn, editable, with some of its extras into the environment of this Python: `make` does it before all else.
+"""Installs k2conn, editable, with some of its extras, into the environment of this Python: what `make` does first.
 
 uv does in seconds what takes pip a minute of one core. It does not read pip's settings, so it is asked only where those
 say nothing but what can be passed on to it; where they do, or where it fails, pip installs, and says what is wrong.
