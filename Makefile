@@ -34,8 +34,8 @@ test: java postgres $(INSTALLED_TEST) ## ruff and mypy beside every test, agains
 	  wait $$lint || { echo "error: ruff or mypy found what follows"; cat "$$found"; exit 1; }; exit $$tested
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[deploy]'
-	@$(BIN)/python -m pytest -m deploy -n 3
+	@$(BIN)/python release/install.py deploy
+	@$(BIN)/python -m pytest -m deploy -n 4
 
 # Most of the time nothing happens: a venue is silent until the connector notices.
 certify: $(INSTALLED) ## every shipped connector against a mock that misbehaves, read back from files; AT_ONCE= (4)
@@ -112,18 +112,18 @@ clean: ## remove the environment, the caches and the builds; the downloaded serv
 $(INSTALLED): pyproject.toml | python
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing k2conn into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(BIN)/python release/install.py
 	@touch $@
 
 $(INSTALLED_TEST): pyproject.toml | python
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing k2conn and what its tests need into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python release/install.py test
 	@touch $@ $(INSTALLED) $(INSTALLED_LAKE)
 
 $(INSTALLED_LAKE): pyproject.toml | $(INSTALLED)
 	@echo "installing what the lake needs into $(VENV): about 360 MB"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lake]'
+	@$(BIN)/python release/install.py lake
 	@touch $@
 
 atheris: | $(INSTALLED_TEST)

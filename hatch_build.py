@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +32,11 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
             old.unlink()
         if os.environ.get("K2CONN_PURE_PYTHON", "0") not in ("", "0"):
             return
-        for source in SOURCES:
-            why = compiled(folder / source)
-            if why is not None:
-                self.app.display_warning(f"k2conn is installed without its C extensions and will be slower: {why}")
-                return
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler
+            problems = [why for why in pool.map(compiled, (folder / source for source in SOURCES)) if why is not None]
+        if problems:
+            self.app.display_warning(f"k2conn is installed without its C extensions and will be slower: {problems[0]}")
+            return
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
         build_data["artifacts"].append(f"/{NATIVE.as_posix()}/*.so")

@@ -22,7 +22,7 @@ from k2conn.cli.serve import ServeOptions, api_settings
 from k2conn.records import known_records, load_record
 from k2conn.settings import sink_settings
 from k2conn.settings.consumer import consumer_settings
-from release import lock
+from release import install, lock
 from tests.paths import ROOT
 from tests.servers.downloads import APICURIO_VERSION, KAFKA_VERSION
 
@@ -363,3 +363,36 @@ def build_context() -> set[str]:
 def compose() -> dict[str, Any]:
     services: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     return services
+
+
+@pytest.mark.parametrize(("listed", "passed"), [
+    ("", ([], {})),
+    (":env:.find-links='/opt/wheels /more'\nglobal.cert='/etc/ca.crt'\nglobal.timeout='60'\n",
+     (["--find-links", "/opt/wheels", "--find-links", "/more"], {"SSL_CERT_FILE": "/etc/ca.crt"})),
+    ("global.index-url='https://packages.example.com/simple'\n", None),
+    (":env:.extra-index-url='https://packages.example.com/simple'\nglobal.timeout='60'\n", None),
+    ("global.proxy='http://proxy.example.com:3128'\n", None),
+    ("install.no-binary=':all:'\n", None),
+])
+def test_uv_installs_only_where_pip_s_settings_can_be_passed_on(listed: str, passed: object) -> None:
+    assert install.for_uv(listed) == passed
+
+
+@pytest.mark.parametrize(("settings", "ends", "by"), [
+    ("", {}, ["pip", "pip", "uv"]),
+    ("", {"uv": 2}, ["pip", "pip", "uv", "pip"]),
+    ("global.index-url='https://packages.example.com/simple'", {}, ["pip", "pip"]),
+])
+def test_where_uv_does_not_pip_installs(
+    monkeypatch: pytest.MonkeyPatch, settings: str, ends: dict[str, int], by: list[str]
+) -> None:
+    ran: list[list[str]] = []
+
+    def run(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        ran.append([*map(str, words)])
+        return subprocess.CompletedProcess(words, ends.get(words[2], 0), stdout=settings)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert install.main("test") == 0
+    assert [words[2] for words in ran] == by
+    assert ran[-1][-2:] == ["--editable", f"{ROOT}[test]"]
