@@ -127,7 +127,7 @@ def _turn(folder: Path, place: tuple[str, str], program: Program, frames: int) -
     feeder = Feeding(folder, "binance", symbols=SYMBOLS, frames=frames)
     process = program.start(Round(folder, topic, f"ws://127.0.0.1:{feeder.port}", bootstrap, registry))
     try:
-        _connected(feeder, process, program.ready)
+        connected(feeder, process, program.ready)
         process.quiet()
         before, start = process.cpu, time.perf_counter()
         feeder.tell(f"go full {frames}")
@@ -148,7 +148,7 @@ def _turn(folder: Path, place: tuple[str, str], program: Program, frames: int) -
     return times
 
 
-def _connected(feeder: Feeding, process: Process, ready: str) -> None:
+def connected(feeder: Feeding, process: Process, ready: str) -> None:
     try:
         feeder.hear(ready)
     except Ended:

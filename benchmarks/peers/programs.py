@@ -71,11 +71,11 @@ def _k2conn() -> list[Program]:
     """As it is installed here; where that is with its part in C, also without."""
     asked = f"asked {SYMBOLS}"
     if Mapper is None:
-        return [Program("k2conn", f"{__version__}, without its part in C", _engine, asked, 150_000, 20_000)]
+        return [Program("k2conn", f"{__version__}, without its part in C", engine, asked, 150_000, 20_000)]
     return [
-        Program("k2conn", f"{__version__}, with its part in C", _engine, asked, 150_000, 20_000),
+        Program("k2conn", f"{__version__}, with its part in C", engine, asked, 150_000, 20_000),
         Program(
-            "k2conn, without C", __version__, lambda at: _engine(at, environment=_PURE), asked, 150_000, 20_000,
+            "k2conn, without C", __version__, lambda at: engine(at, environment=_PURE), asked, 150_000, 20_000,
             note="K2CONN_PURE_PYTHON=1, as it runs where no C compiler was at hand when it was installed",
         ),
     ]
@@ -84,12 +84,12 @@ def _k2conn() -> list[Program]:
 def _interpreted() -> Program:
     return Program(
         "k2conn, interpreted", f"{__version__}, jmespath {version('jmespath')}, fastavro {version('fastavro')}",
-        lambda at: _engine(at, "benchmarks.peers.interpreted", _PURE), f"asked {SYMBOLS}", 150_000, 20_000,
+        lambda at: engine(at, "benchmarks.peers.interpreted", _PURE), f"asked {SYMBOLS}", 150_000, 20_000,
         note="the same engine, every expression run by jmespath's interpreter, every record written by fastavro",
     )
 
 
-def _engine(at: Round, module: str = "k2conn", environment: Mapping[str, str] | None = None) -> Process:
+def engine(at: Round, module: str = "k2conn", environment: Mapping[str, str] | None = None) -> Process:
     """k2conn with its shipped connector; the topic is this round's own."""
     file = at.folder / "binance.yaml"
     file.write_text(find("binance").read_text(encoding="utf-8") + f'\nkafka_topic: "{at.topic}"\n', encoding="utf-8")

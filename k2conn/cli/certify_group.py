@@ -63,8 +63,8 @@ def _settings(options: GroupProofOptions, folder: Path) -> ProofSettings:
     for report in options.reports:
         if report.suffix != ".json":
             raise SettingsError(f"--report {report}: with --exactly-once its name ends in .json")
-    kinds = KINDS if options.faults == "all" else tuple(listed("--faults", options.faults) or ())
-    for kind in kinds:
+    kinds = None if options.faults == "all" else tuple(listed("--faults", options.faults) or ())
+    for kind in kinds or ():
         if kind not in KINDS:
             raise SettingsError(f"--faults {kind}{known(kind, KINDS)}")
     if options.members < 2:
@@ -101,6 +101,12 @@ def _show(proof: ExactlyOnceProof) -> None:
                Column("p99", right=True), Column("longest", right=True))
     if rows:
         console.print(table(columns, rows, console.width, title="nobody committed anything of a slot for so long"), "")
+    line(console, f"sent while any member was connected: {proof.sent}; found once:"
+         f" {proof.sent - proof.sent_missing - proof.twice}, twice: {proof.twice}, missing: {proof.sent_missing}")
+    line(console, "CPU: " + ", ".join(
+        f"{who} {spent:.1f} s ({spent / max(1, proof.records) * 1e6:.1f} us a trade)"
+        for who, spent in proof.cpu.items()
+    ))
     for text in proof.problems:
         line(console, Styled(f"  {text}", "red"))
     kinds = {one.kind: sum(each.kind == one.kind for each in proof.happened) for one in proof.happened}
@@ -116,6 +122,8 @@ def _write(report: Path, proof: ExactlyOnceProof) -> None:
     found = {
         "passed": not proof.problems, "problems": proof.problems, "records": proof.records, "fetched": proof.fetched,
         "missing_and_named": proof.missing, "gap_records": proof.gaps, "seconds": round(proof.seconds, 1),
+        "sent": proof.sent, "sent_and_missing": proof.sent_missing, "twice": proof.twice,
+        "cpu_seconds": {who: round(spent, 2) for who, spent in proof.cpu.items()},
         "happened": [one._asdict() for one in proof.happened], "holes_ms": proof.holes(),
     }
     try:

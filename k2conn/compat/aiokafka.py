@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
-from aiokafka.client import ConnectionGroup  # type: ignore[import-untyped]
+from aiokafka.client import ConnectionGroup, CoordinationType  # type: ignore[import-untyped]
 from aiokafka.codec import lz4_encode  # type: ignore[import-untyped]
 from aiokafka.conn import CloseReason  # type: ignore[import-untyped]
-from aiokafka.errors import ProducerClosed  # type: ignore[import-untyped]
+from aiokafka.errors import ProducerClosed, for_code  # type: ignore[import-untyped]
 from aiokafka.producer.message_accumulator import BatchBuilder  # type: ignore[import-untyped]
+from aiokafka.protocol.admin import AlterPartitionReassignmentsRequest  # type: ignore[import-untyped]
+from aiokafka.protocol.api import Request, RequestStruct, Response  # type: ignore[import-untyped]
 from aiokafka.protocol.group import LeaveGroupRequest  # type: ignore[import-untyped]
+from aiokafka.protocol.types import Array, Int16, Int32, Schema, String  # type: ignore[import-untyped]
 from aiokafka.structs import TopicPartition  # type: ignore[import-untyped]
 
 VERSIONS = ">=0.14,<0.15"
@@ -66,6 +69,29 @@ class _PendingBatches(set[Any]):
 def mend_pending_batches(producer: Any) -> None:
     """Lets batches of a producer that is not started yet end while they wait to be sent again."""
     producer._message_accumulator._pending_batches = _PendingBatches()
+
+
+async def connect_ahead(producer: Any, transactional_id: str) -> None:
+    """Connects a producer of transactions that is not started yet to its cluster and the coordinator of its id: all
+    that `start` does but to ask for the id, which ends whoever has it, is done then.
+    """
+    await producer.client.bootstrap()
+    producer.client.bootstrap = _done
+    await producer._sender._find_coordinator(CoordinationType.TRANSACTION, transactional_id)
+
+
+async def connect_to_leaders(producer: Any, topics: Iterable[str]) -> None:
+    """Connects a producer to the leaders of the partitions of some topics, as far as it knows them."""
+    cluster = producer.client.cluster
+    leaders = {
+        cluster.leader_for_partition(TopicPartition(topic, partition))
+        for topic in topics for partition in cluster.partitions_for_topic(topic) or ()
+    }
+    await asyncio.gather(*(producer.client.ready(one) for one in leaders if one is not None and one >= 0))
+
+
+async def _done() -> None:
+    """What has been done before."""
 
 
 def sender_task(producer: Any) -> asyncio.Task[Any] | None:
@@ -263,6 +289,65 @@ async def leave_group(admin: Any, group: str, member: str) -> int:
     coordinator = await admin.find_coordinator(group)
     answer = await admin._send_request(LeaveGroupRequest(group, member), coordinator)
     return int(answer.error_code)
+
+
+class _ElectionAnswer(Response):  # type: ignore[misc]
+    API_KEY, API_VERSION = 43, 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        ("results", Array(
+            ("topic", String("utf-8")),
+            ("partitions", Array(("partition", Int32), ("error_code", Int16), ("error_message", String("utf-8")))),
+        )),
+    )
+
+
+class _Election(RequestStruct):  # type: ignore[misc]
+    API_KEY, API_VERSION, RESPONSE_TYPE = 43, 0, _ElectionAnswer
+    SCHEMA = Schema(
+        ("topics", Array(("topic", String("utf-8")), ("partitions", Array(Int32)))), ("timeout_ms", Int32),
+    )
+
+
+class _ElectPreferredLeaders(Request[_Election]):  # type: ignore[misc]
+    """aiokafka has no request of that kind."""
+
+    API_KEY = 43
+
+    def __init__(self, topics: list[tuple[str, list[int]]], timeout_ms: int) -> None:
+        self._given = topics, timeout_ms
+
+    def build(self, request_struct_class: type[_Election]) -> _Election:
+        """The request itself."""
+        return request_struct_class(*self._given)
+
+
+_ELECTION_NOT_NEEDED = 84
+
+
+async def order_replicas(admin: Any, wanted: Mapping[str, Mapping[int, Sequence[int]]]) -> list[str]:
+    """Gives the replicas of some partitions another order, the first of them being the one that is to lead; what the
+    cluster refused, as text.
+    """
+    topics: list[Any] = [(topic, [(number, list(nodes), {}) for number, nodes in sorted(partitions.items())], {})
+              for topic, partitions in sorted(wanted.items())]
+    answer = await admin._send_to_controller(AlterPartitionReassignmentsRequest(10_000, topics, {}))
+    found = [for_code(answer.error_code).__name__] if answer.error_code else []
+    return found + [
+        f"{topic}/{number}: {text or for_code(code).__name__}"
+        for topic, partitions, _ in answer.responses for number, code, text, _ in partitions if code
+    ]
+
+
+async def elect_preferred(admin: Any, wanted: Mapping[str, Iterable[int]]) -> list[str]:
+    """Makes the first replica of some partitions their leader; what the cluster refused, as text."""
+    topics = [(topic, sorted(partitions)) for topic, partitions in sorted(wanted.items())]
+    answer = await admin._send_to_controller(_ElectPreferredLeaders(topics, 10_000))
+    return [
+        f"{topic}/{number}: {text or for_code(code).__name__}"
+        for topic, partitions in answer.results for number, code, text in partitions
+        if code not in (0, _ELECTION_NOT_NEEDED)
+    ]
 
 
 async def stop_consumer(consumer: Any, within: float) -> None:

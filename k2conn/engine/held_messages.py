@@ -9,7 +9,8 @@ Pure: no clock, no connection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from k2conn.engine.accounting.frame_letters import finish_letters
@@ -25,6 +26,8 @@ ENOUGH = 4 * 1024 * 1024
 """Characters or bytes of frames behind which nobody should be waited for any more."""
 MOST = 32 * 1024 * 1024
 """Of what is held; what comes behind that is discarded, and missing like what was never read."""
+PART = 64 * 1024
+"""Of it, for one turn of the event loop, which is everybody's."""
 
 Refuse = Callable[[Exception, str | bytes, int, list[Envelope]], None]
 """Makes a dead letter of a frame that met a bug, with the time of its receipt."""
@@ -35,9 +38,10 @@ class HeldMessages:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._held: list[tuple[StreamMapping, Refuse, Any, str | bytes, Scope, int]] = []
+        self._held: deque[tuple[StreamMapping, Refuse, Any, str | bytes, Scope, int]] = deque()
         self._released: list[Callable[[], None]] = []
         self._size = 0
+        self._most = MOST
         self._last: str | bytes | None = None
         self._keeps = True
         """Whether the last frame had room."""
@@ -68,7 +72,7 @@ class HeldMessages:
     ) -> None:
         """Keeps a message. A frame that has several of them is kept, or discarded, as a whole."""
         if frame is not self._last:
-            self._last, self._keeps = frame, self._size + len(frame) <= MOST
+            self._last, self._keeps = frame, self._size + len(frame) <= self._most
             if self._keeps:
                 self._size += len(frame)
             else:
@@ -76,27 +80,50 @@ class HeldMessages:
         if self._keeps:
             self._held.append((mapping, refuse, message, frame, scope, scope.received_at))
 
-    def release(self) -> list[Envelope]:
-        """Maps all that is held; from now on messages are mapped as they come. One that meets a `bug` costs the others
-        nothing, and its frame is a dead letter.
+    def in_turns(self) -> Iterator[list[Envelope]]:
+        """Maps all that is held, in order, some of it at a time; what comes meanwhile is held behind it. With the last
+        of it messages are mapped as they come, so what is yielded is to be handed on at once. A message that meets a
+        `bug` costs the others nothing, and its frame is a dead letter.
         """
+        while self._held:
+            out: list[Envelope] = []
+            done, frame = 0, None
+            while self._held and done < PART:
+                if self._held[0][3] is not frame:
+                    frame = self._held[0][3]
+                    done += len(frame)
+                self._map(*self._held.popleft(), out)
+            self._size -= done
+            if not self._held:
+                self._go_on()
+            yield out
+        if self.waiting:
+            self._go_on()
+
+    def give_up(self) -> None:
+        """What is still held is discarded, and whatever comes."""
+        self._ledger.discarded += len({id(frame) for _, _, _, frame, _, _ in self._held})
+        self._held.clear()
+        self._most = -1
+
+    def _map(self, mapping: StreamMapping, refuse: Refuse, message: Any, frame: str | bytes, scope: Scope,
+             received_at: int, out: list[Envelope]) -> None:
+        now, scope.received_at = scope.received_at, received_at
+        try:
+            for _ in mapping.take(message, frame, scope, out) or ():
+                pass
+        except Exception as caught:
+            self.bug = self.bug or caught
+            refuse(caught, frame, received_at, out)
+        if scope.letters is not None:
+            finish_letters(scope, out)
+        scope.received_at = now
+
+    def _go_on(self) -> None:
         self.waiting = False
-        out: list[Envelope] = []
-        for mapping, refuse, message, frame, scope, received_at in self._held:
-            now, scope.received_at = scope.received_at, received_at
-            try:
-                for _ in mapping.take(message, frame, scope, out) or ():
-                    pass
-            except Exception as caught:
-                self.bug = self.bug or caught
-                refuse(caught, frame, received_at, out)
-            if scope.letters is not None:
-                finish_letters(scope, out)
-            scope.received_at = now
         for go_on in self._released:
             go_on()
-        self._held, self._released, self._size, self._last = [], [], 0, None
-        return out
+        self._released, self._last = [], None
 
 
 class HeldMapping:

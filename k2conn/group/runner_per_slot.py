@@ -57,15 +57,24 @@ class SlotRun:
         self._since = monotonic()
         self._warm_since: float | None = None
 
-    async def run(self, begun: Callable[[], None]) -> RunOutcome:
-        """Until told to stop. Superseded where another process has taken over; what else a runner raises."""
-        beginning = asyncio.create_task(self.runner.opened.wait())
-        beginning.add_done_callback(lambda _: begun())
+    async def run(self, changed: Callable[[], None]) -> RunOutcome:
+        """Until told to stop; ``changed`` is called when it begins, and when it is let go of. Superseded where another
+        process has taken over; what else a runner raises.
+        """
+        told = [asyncio.create_task(event.wait()) for event in (self.runner.opened, self.runner.released)]
+        for one in told:
+            one.add_done_callback(lambda _: changed())
         try:
             return await self.runner.run(self.stopping)
         finally:
-            beginning.cancel()
+            for one in told:
+                one.cancel()
             await self._keeper.stop()
+
+    def hand_over(self) -> None:
+        """It ends, and another process that is warm goes on."""
+        self.runner.handing_over = True
+        self.stopping.set()
 
     @property
     def at_work(self) -> bool:
@@ -93,7 +102,8 @@ class SlotRun:
         if self.at_work or self.stopping.is_set():
             return False
         if self._warm_since is None and (
-            self._enough() or self.subscribed(table) or monotonic() > self._since + WARM_WITHIN
+            self._enough() or (self.runner.warm.is_set() and self.subscribed(table))
+            or monotonic() > self._since + WARM_WITHIN
         ):
             self._warm_since = monotonic()
         return self._warm_since is not None
@@ -177,7 +187,9 @@ class RunnerPerSlot:
         anew = generation != self._generation
         self._owned, self._generation = owned, generation
         self._over &= lost
-        self._wanted = frozenset(slot for slot in owned | (lost & self.runs.keys()) if table.weights[slot])
+        # One that was lost before it began is nobody's to keep: it would take over from those who have it since.
+        begun = {slot for slot, run in self.runs.items() if run.at_work}
+        self._wanted = frozenset(slot for slot in owned | (lost & begun) if table.weights[slot])
         if anew:
             given, self._given = self._given, asyncio.Event()
             given.set()
@@ -186,7 +198,9 @@ class RunnerPerSlot:
     def _tell(self) -> None:
         """Every slot is run, changed or ended as it is wanted now."""
         for slot, run in self.runs.items():
-            if slot not in self._wanted:
+            if slot not in self._wanted and not self._ending:
+                run.hand_over()
+            elif slot not in self._wanted:
                 run.stopping.set()
             else:
                 run.become(self._jobs_of(slot))
@@ -249,7 +263,8 @@ class RunnerPerSlot:
         idle = {slot for slot in slots if not table.weights[slot]}
         return frozenset(idle | {
             slot for slot, run in self.runs.items()
-            if run.at_work and run.runner.opened.is_set() and (run.stopping.is_set() or run.subscribed(table))
+            if run.at_work and run.runner.opened.is_set() and not run.runner.released.is_set()
+            and (run.stopping.is_set() or run.subscribed(table))
         })
 
     def warm(self, table: SlotTable) -> frozenset[int]:

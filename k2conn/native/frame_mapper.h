@@ -21,6 +21,7 @@
 #include "decisions.h"
 
 #define FLOWS 64
+#define LARGEST_NUMBER 1000000000000000000 /* of a record; one beyond is looked at with care */
 #define SYMBOLS 20000
 #define TOUCHED 64
 
@@ -266,6 +267,8 @@ static int is_next(const Flow *flow, const Given *given, const Tally *tally, PyO
     if (node == NULL || node->kind != JSON_INT)
         return 0;
     *number = json_int(given->json, node);
+    if (*number >= LARGEST_NUMBER)
+        return 0;
     *numbers = tally->numbers != NULL ? Py_NewRef(tally->numbers) : PyObject_GetAttr(tally->context, name_numbers);
     if (*numbers == NULL || *numbers == Py_None)
         return *numbers == NULL ? -1 : 0;

@@ -329,15 +329,21 @@ class Connector:
             self._rounding.look(monotonic())
             self.connector_state.expire_replicas(wall_us())
 
-    def release(self) -> None:
-        """Publishes what was held until the state of the process before was taken in. A bug that this meets ends `run`,
-        as one in a frame does.
+    async def release(self) -> None:
+        """Publishes what was held until the state of the process before was taken in, in turns. A bug that this meets
+        ends `run`, as one in a frame does.
         """
         held = self.connector_state.held
-        if held is not None and held.waiting:
-            self.publish(held.release())
-            if held.bug is not None:
-                self.fail(held.bug)
+        if held is None or not held.waiting:
+            return
+        try:
+            for envelopes in held.in_turns():
+                crowded = self.publish(envelopes)
+                await (self._sink.relief() if crowded else asyncio.sleep(0))
+        finally:
+            held.give_up()
+        if held.bug is not None:
+            self.fail(held.bug)
 
     def look_for_gaps(self) -> None:
         """Publishes the gaps that are due, and those that are closed."""

@@ -51,7 +51,7 @@ from k2conn.runner.state_journal import StateJournal
 from k2conn.runner.status import GroupStatus, RunReport
 from k2conn.runner.stopping import unless_stopped
 from k2conn.secret_mask import SECRETS
-from k2conn.sinks import SINKS, Reject, Settle, Sink, database, with_options
+from k2conn.sinks import SINKS, JournalSink, Reject, Settle, Sink, database, with_options
 from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import make_spooled
 from k2conn.spool.status import SpooledSinkStatus
@@ -124,6 +124,8 @@ class Runner:
         self.stopping = False
         self.opened = asyncio.Event()
         """Set once the sink is open and the connectors are started."""
+        self.warm = asyncio.Event()
+        """Set once its sink needs nothing but its turn."""
         self._bugs: list[Exception] = []
         """Of shared parts; the first one ends the run."""
         self._refused: list[SettingsError] = []
@@ -157,6 +159,11 @@ class Runner:
         self._changed = asyncio.Event()
         self._between = False
         """Whether a connector has gone whose successor is about to start."""
+        self._releasing: asyncio.Task[None] | None = None
+        self.handing_over = False
+        """Whether another process that has everything ready goes on as soon as this one stops."""
+        self.released = asyncio.Event()
+        """Set once that one may: all that was taken in is committed, and nothing more will be."""
         self._standing = standing
         self._holding = turn is not None
         """Whether connectors hold what comes."""
@@ -238,7 +245,7 @@ class Runner:
             self._set_out(connector)
         opened = False
         try:
-            opened = await unless_stopped(turn.wait(), stop) and await unless_stopped(self._open(), stop)
+            opened = await self._had_its_turn(turn, stop) and await unless_stopped(self._open(), stop)
             if opened:
                 self._holding = False
                 for connector in self.connectors:
@@ -251,11 +258,42 @@ class Runner:
         if not opened:
             await self._let_go()
             return False
-        for connector in self.connectors:
-            connector.release()
-        if self._journal is not None and self._journal.atomic:
-            self._journal.border()  # what was held is not to wait for the next one
+        self._releasing = asyncio.create_task(self._release(), name="releasing what was held")
+        self._releasing.add_done_callback(self._counted)
         return True
+
+    async def _release(self) -> None:
+        """Publishes what was held, in turns; what came of the first ones is not to wait for the next border."""
+        each = asyncio.gather(*(connector.release() for connector in self.connectors))
+        await asyncio.sleep(0)
+        self._border()
+        await each
+        self._border()
+
+    def _border(self) -> None:
+        if self._journal is not None and self._journal.atomic:
+            self._journal.border()
+
+    async def _had_its_turn(self, turn: asyncio.Event, stop: asyncio.Event) -> bool:
+        """Waits for it, and has the sink ready meanwhile; whether it was not stopped before."""
+        warming, had = asyncio.create_task(self._keep_warm(), name="warming up"), False
+        warming.add_done_callback(self._counted)
+        try:
+            had = await unless_stopped(turn.wait(), stop)
+            return had
+        finally:
+            warming.cancel()
+            await asyncio.gather(warming, return_exceptions=True)
+            if not had:
+                await self.sink.close()
+
+    async def _keep_warm(self) -> None:
+        if self._journal is not None:
+            sink = cast(JournalSink, self.sink)
+            await sink.warm_up(self.topics())
+            self.warm.set()
+            await sink.keep_warm()
+        self.warm.set()
 
     async def _let_go(self) -> None:
         """Stops connectors that have handed nothing on."""
@@ -551,6 +589,18 @@ class Runner:
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> int:
         self._log.info("stopping")
+        if self._releasing is not None:
+            await asyncio.wait({self._releasing}, timeout=RECEIVE_WITHIN)
+            self._releasing.cancel()
+        if not self.handing_over:
+            await self._stop_receiving(tasks)
+            return await self._finish()
+        try:
+            return await self._finish()
+        finally:  # a venue may take its time for that
+            await self._stop_receiving(tasks)
+
+    async def _stop_receiving(self, tasks: list[asyncio.Task[None]]) -> None:
         try:
             async with asyncio.timeout(RECEIVE_WITHIN):
                 await asyncio.gather(*(self._told_to_stop(connector) for connector in self._tasks))
@@ -560,14 +610,19 @@ class Runner:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _finish(self) -> int:
+        """Commits what was taken in, and closes the sink; how much could not be."""
         try:
-            if self._journal is not None and self._journal.atomic:
-                self._journal.border()
+            self._border()
+            self._left = 0 if self.handing_over else self._left  # whoever goes on has all that comes from now on
             unsent = await self.sink.flush(FLUSH_WITHIN)
             await asyncio.gather(*(self._save_state(one) for one in self.connectors))
             if self._journal is not None and not self._journal.atomic:
                 await self._journal.finish()
                 await self.sink.flush(FLUSH_WITHIN)
+            if self.handing_over:
+                self.released.set()
         finally:
             await self.sink.close()
         if unsent:
@@ -671,8 +726,8 @@ def journal_of(
     """The journal that a sink's settings ask for."""
     kind = SINKS.get(settings.kind)
     options = with_options(settings, kind).options
-    given, read = kind.journal(options), kind.read_journal
-    return None if given is None or read is None else StateJournal(given, partial(read, options), sink, connectors)
+    given = kind.journal(options)
+    return None if given is None else StateJournal(given, cast(JournalSink, sink), connectors)
 
 
 def _crowded(old: Connector, new: Connector, name: str) -> bool:

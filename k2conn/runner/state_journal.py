@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from k2conn.clock import wall_ms, wall_us
@@ -24,7 +24,7 @@ from k2conn.engine.state_parts import StateParts, connector_of, taken_in
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError
 from k2conn.runner.event_log import get_logger
-from k2conn.sinks import Sink, putter
+from k2conn.sinks import JournalSink, putter
 from k2conn.sinks.journal import (
     Border,
     JournalEntries,
@@ -36,8 +36,10 @@ from k2conn.sinks.journal import (
     owner_value,
 )
 
-LOOK_EVERY = 0.05
-"""Seconds between two looks whether a state is safe by now, or whether what an earlier process left has gone out."""
+LOOK_EVERY, SOON = 0.05, 0.001
+"""Seconds between two looks whether a state is safe by now, or whether what an earlier process left has gone out; at
+first less, because mostly it left nothing.
+"""
 PATIENCE = 2.0
 """Seconds after which it is said that a start waits for that."""
 
@@ -52,17 +54,15 @@ class JournaledConnector(Protocol):
 
 
 class StateJournal:
-    """``read`` reads back what earlier processes kept. ``connectors`` are those at work now."""
+    """``sink`` reads back what earlier processes kept. ``connectors`` are those at work now."""
 
     def __init__(
         self,
         settings: JournalSettings,
-        read: Callable[[], Awaitable[JournalEntries]],
-        sink: Sink,
+        sink: JournalSink,
         connectors: Callable[[], Sequence[JournaledConnector]],
     ) -> None:
         self._settings = settings
-        self._read = read
         self._sink = sink
         self._put_all = putter(sink)
         self._connectors = connectors
@@ -89,21 +89,22 @@ class StateJournal:
             self._put_all([self._entry(began_key(unit), owner_value(self._settings.incarnation))])
             await self._gone_out()
         entries: defaultdict[str, JournalEntries] = defaultdict(list)
-        for key, value in await self._read():
+        for key, value in await self._sink.read_journal():
             name = connector_of(key)
             if name is not None:
                 entries[name].append((key, value))
         self._entries = dict(entries)
 
     async def _gone_out(self) -> None:
-        waited = 0.0
+        waited, pause = 0.0, SOON
         while self._sink.status()["queued"]:
             if self._sink.crowded:
                 await self._sink.drain()
-            await asyncio.sleep(LOOK_EVERY)
-            waited += LOOK_EVERY
-            if waited - LOOK_EVERY < PATIENCE <= waited:
+            await asyncio.sleep(pause)
+            waited += pause
+            if waited - pause < PATIENCE <= waited:
                 self._log.info("what an earlier process left goes out first")
+            pause = min(2 * pause, LOOK_EVERY)
 
     def take_in(self, connector: JournaledConnector) -> None:
         """A connector begins with what was kept of it, or goes on in the place of another one of its name. SinkError

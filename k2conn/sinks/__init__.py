@@ -103,6 +103,25 @@ class SpoolableSink(Sink, Protocol):
         """
 
 
+class JournalSink(Sink, Protocol):
+    """A sink that keeps state beside the records, and reads it back.
+
+    Where another process may still be the one that writes, whoever waits for its turn calls `warm_up` first, and
+    `keep_warm` until then.
+    """
+
+    async def warm_up(self, topics: Mapping[str, RecordSchema | None]) -> None:
+        """Makes all ready that can be before `open` without disturbing the process that writes now, and reads the
+        state. Where something fails it comes back, and `open` finds it out.
+        """
+
+    async def keep_warm(self) -> None:
+        """Reads on what comes of the state, until cancelled; comes back where something fails."""
+
+    async def read_journal(self) -> JournalEntries:
+        """What is kept, once the sink is open. Unreachable, or SinkError for what cannot be read."""
+
+
 def putter(sink: Sink) -> Callable[[Sequence[Envelope]], None]:
     """``put`` for many envelopes: the sink's own ``put_all``, where it has one that is quicker."""
     own: Callable[[Sequence[Envelope]], None] | None = getattr(sink, "put_all", None)
@@ -171,9 +190,9 @@ class SinkKind:
     probe: Callable[[Any, Iterable[str]], Awaitable[Sequence[Finding]]] | None = None
     """Reaches out to where it would write, given its settings and the topics, without writing: for `k2conn doctor`."""
     journal: Callable[[Any], JournalSettings | None] = lambda options: None
-    """How state is kept beside the records, by its settings; None where it is not."""
-    read_journal: Callable[[Any], Awaitable[JournalEntries]] | None = None
-    """Reads back what was kept there, given its settings. Unreachable, or SinkError for what cannot be read."""
+    """How state is kept beside the records, by its settings; None where it is not. With it, its sink is a
+    `JournalSink`.
+    """
     prefix: Callable[[Any], str] = lambda options: ""
     """What goes before the name of every topic, by its settings."""
 

@@ -16,12 +16,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
 from k2conn.errors import Superseded, Unreachable
-from k2conn.sinks import Reject, Settle, SpoolableSink, putter
+from k2conn.sinks import JournalSink, Reject, Settle, SpoolableSink, putter
+from k2conn.sinks.journal import JournalEntries
 from k2conn.sinks.settings import SpoolSettings
 from k2conn.spool.buffer_manager import BufferManager
 from k2conn.spool.disk import Disk
@@ -85,6 +86,18 @@ class SpoolingSink:
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """The inner sink's."""
         await self._inner.prepare(topics)
+
+    async def warm_up(self, topics: Mapping[str, RecordSchema | None]) -> None:
+        """The inner sink's."""
+        await cast(JournalSink, self._inner).warm_up(topics)
+
+    async def keep_warm(self) -> None:
+        """The inner sink's."""
+        await cast(JournalSink, self._inner).keep_warm()
+
+    async def read_journal(self) -> JournalEntries:
+        """The inner sink's."""
+        return await cast(JournalSink, self._inner).read_journal()
 
     def put(self, envelope: Envelope) -> None:
         """Take one envelope: straight on, or by way of the spool."""

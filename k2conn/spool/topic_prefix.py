@@ -5,10 +5,12 @@ another's topics.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
-from k2conn.sinks import Reject, Settle, Sink, SinkStatus
+from k2conn.sinks import JournalSink, Reject, Settle, Sink, SinkStatus
+from k2conn.sinks.journal import JournalEntries
 
 
 class TopicPrefixSink:
@@ -31,6 +33,18 @@ class TopicPrefixSink:
     async def prepare(self, topics: Mapping[str, RecordSchema | None]) -> None:
         """See `Sink.prepare`."""
         await self._inner.prepare({self._prefix + topic: schema for topic, schema in topics.items()})
+
+    async def warm_up(self, topics: Mapping[str, RecordSchema | None]) -> None:
+        """See `JournalSink.warm_up`."""
+        await cast(JournalSink, self._inner).warm_up({self._prefix + one: schema for one, schema in topics.items()})
+
+    async def keep_warm(self) -> None:
+        """See `JournalSink.keep_warm`."""
+        await cast(JournalSink, self._inner).keep_warm()
+
+    async def read_journal(self) -> JournalEntries:
+        """See `JournalSink.read_journal`."""
+        return await cast(JournalSink, self._inner).read_journal()
 
     def put(self, envelope: Envelope) -> None:
         """See `Sink.put`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from k2conn.variable_definitions import PROCESS_VARIABLES
+from tests.integration.test_run import environment
 from tests.paths import ROOT
 from tests.servers.go_programs import HELM, KUBECONFORM, go_program
 from tests.servers.prerequisites import Missing
@@ -35,6 +37,9 @@ tolerations: [{key: a, operator: Exists}]
 imagePullSecrets: [{name: e}]
 """,
     "group": "group: {name: market, members: 5}",
+    "exactly-once": "{group: {name: market, members: 3, slots: 12}, delivery: exactly-once}",
+    "state in Kafka": "{group: {name: market, members: 3, slots: 12}, state: kafka}",
+    "exactly-once by a variable": "{group: {name: market}, env: {K2_KAFKA_DELIVERY: exactly-once}}",
     "everything": """
 workers: 4
 env: {K2_KRAKEN_SYMBOLS: "BTC/USD,ETH/USD"}
@@ -149,6 +154,27 @@ def test_the_pods_of_a_group_are_members_by_their_own_names(helm: Path, tmp_path
         "K2_GROUP", "K2_GROUP_INSTANCE_ID", "K2_GROUP_SLOTS", "K2_GROUP_SESSION"}
     alone = {one["kind"]: one for one in yaml.safe_load_all(rendered(helm, tmp_path, "")) if one}
     assert alone["StatefulSet"]["spec"]["replicas"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "delivery"), [("exactly-once", "exactly-once"), ("state in Kafka", "at-least-once"),
+                           ("exactly-once by a variable", "exactly-once")],
+)
+def test_where_state_is_in_kafka_no_folder_has_it_and_k2conn_takes_the_settings(
+    helm: Path, tmp_path: Path, name: str, delivery: str
+) -> None:
+    objects = {one["kind"]: one for one in yaml.safe_load_all(rendered(helm, tmp_path, VALUES[name])) if one}
+    (container,) = objects["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    variables = {one["name"]: one.get("value") or "pod-0" for one in container["env"]}
+    assert variables["K2_KAFKA_DELIVERY"] == delivery
+    assert "K2_STATE_FOLDER" not in variables
+    found = subprocess.run(
+        [sys.executable, "-m", "k2conn", "run", "--port", "-1"], capture_output=True, text=True, timeout=120,
+        check=False, cwd=tmp_path, env=environment(**{
+            **variables, "K2_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "K2_SPOOL_FOLDER": str(tmp_path / "spool"),
+        }),
+    )
+    assert found.returncode == 69, "it lacks nothing but Kafka: " + found.stdout + found.stderr
 
 
 def test_secrets_are_files(helm: Path, tmp_path: Path) -> None:

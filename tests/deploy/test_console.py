@@ -15,8 +15,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,12 +24,13 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.paths import ROOT
-from tests.servers import browser
+from tests.servers import SharedBroker, SharedRegistry, browser
 from tests.servers.browser import ChromiumBrowser, Window
 from tests.servers.prerequisites import Missing
 from tests.servers.process import free_port
 from tests.support.console_venues import HISTORY, HOSTILE, WRONG_FIELD, write_specs
 from tests.support.recordings import environment, mock
+from tests.support.tape_venue import connector_file, tape_venue
 
 pytestmark = pytest.mark.deploy
 PICTURES = ROOT / "docs" / "pictures"
@@ -57,12 +58,12 @@ def health(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
 
 
 @contextmanager
-def run(folder: Path, *words: object, **variables: str) -> Iterator[int]:
+def run(folder: Path, *words: object, sink: str = "none", **variables: str) -> Iterator[int]:
     """`k2conn run` as a user starts it; its port."""
     port = free_port()
     log = folder / f"run-{port}.log"
     with log.open("w") as out, subprocess.Popen(
-        [sys.executable, "-m", "k2conn", "run", *map(str, words), "--sink", "none", "--daemon", "--port", str(port)],
+        [sys.executable, "-m", "k2conn", "run", *map(str, words), "--sink", sink, "--daemon", "--port", str(port)],
         cwd=folder, env=environment(**variables), stdout=out, stderr=out,
     ) as process:
         try:
@@ -379,6 +380,36 @@ def test_several_processes_are_shown_as_one(
         for worker in (0, 1):
             of_worker = window.page.locator("details pre", has_text=f'"worker": {worker}')
             of_worker.first.wait_for(state="attached")
+
+
+@pytest.mark.kafka
+def test_a_group_is_seen_with_its_members_and_slots(
+    chromium: ChromiumBrowser, broker: SharedBroker, registry: SharedRegistry, kafka_topic: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    """Exactly once: what each member owns and carries, and that one has gone."""
+    with tape_venue(40) as venue, ExitStack() as stack:
+        file = connector_file(tmp_path, venue, history=True)
+        given = {
+            "K2_GROUP": "market", "K2_GROUP_SLOTS": "4", "K2_GROUP_SESSION": "6s", "K2_KAFKA_CREATE_TOPICS": "true",
+            "K2_KAFKA_DELIVERY": "exactly-once", "K2_KAFKA_TOPIC_PREFIX": kafka_topic(""),
+            "K2_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap, "K2_KAFKA_SCHEMA_REGISTRY_URL": registry.url,
+            "K2_TAPE_SYMBOLS": "BTC-USD,ETH-USD,SOL-USD,XRP-USD,ADA-USD,DOGE-USD",
+        }
+        port = stack.enter_context(run(tmp_path, file, sink="kafka", K2_GROUP_INSTANCE_ID="first", **given))
+        other = ExitStack()
+        with other, chromium.window() as window:
+            other.enter_context(run(tmp_path, file, sink="kafka", K2_GROUP_INSTANCE_ID="second", **given))
+            go(window, port, "overview")
+            section = window.page.locator("section", has=window.page.get_by_role("heading", name="Group"))
+            row = section.locator("tr[data-key=first]")
+            row.get_by_text("this one").wait_for()
+            section.locator("tr[data-key=second] td:nth-child(3)", has_text=re.compile("^[1-4]$")).wait_for()
+            assert "market: 2 members, 4 slots" in section.inner_text()
+            assert window.faults() == []
+            clean(window, port)
+            other.close()
+            section.get_by_text(re.compile("market: 1 member, 4 slots")).wait_for()
 
 
 def test_one_that_stalls_is_cut_off(running: int) -> None:

@@ -46,7 +46,7 @@ def certified(
     return found.returncode, json.loads(report.read_text()) if report.exists() else {}, said
 
 
-def test_three_members_that_are_killed_frozen_restarted_and_cut_off_publish_each_trade_once(
+def test_members_that_are_killed_frozen_and_cut_off_while_leaders_move_publish_each_trade_once(
     cluster: tuple[Broker, Broker], own_registry: Registry, tmp_path: Path
 ) -> None:
     code, report, said = certified(
@@ -56,5 +56,8 @@ def test_three_members_that_are_killed_frozen_restarted_and_cut_off_publish_each
     assert report["passed"] is True
     assert len(report["happened"]) == 8  # type: ignore[arg-type]
     assert {one["kind"] for one in report["happened"]} == {  # type: ignore[attr-defined]
-        "kill", "freeze", "restart", "partition"}
+        "kill", "freeze", "restart", "partition", "leader", "coordinator"}
     assert report["holes_ms"], "no slot ever went over"
+    assert report["sent"], "the venue sent nothing"
+    assert (report["sent_and_missing"], report["twice"]) == (0, 0)
+    assert set(report["cpu_seconds"]) == {"members", "venue", "reader"}  # type: ignore[call-overload]

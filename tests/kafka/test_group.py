@@ -96,6 +96,10 @@ class Members:
             cwd=folder, env=environment(**{**self.variables, "K2_GROUP_INSTANCE_ID": instance, **variables}),
             stderr=asyncio.subprocess.PIPE,
         )
+        return self.took(process, port)
+
+    def took(self, process: asyncio.subprocess.Process, port: int) -> Member:
+        """A process that somebody has started."""
         member = Member(process, port)
         self._running.append(member)
         self._listening.append(asyncio.create_task(member.listen()))

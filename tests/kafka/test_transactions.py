@@ -27,7 +27,7 @@ from k2conn.errors import SinkError, Unreachable
 from k2conn.sinks.journal import Border, border_key, border_value, entry
 from k2conn.sinks.kafka.exactly_once import ExactlyOnceSink, Fenced
 from k2conn.sinks.kafka.settings import KafkaSettings
-from k2conn.sinks.kafka.state_topic import read_journal
+from k2conn.sinks.kafka.state_reader import read_journal
 from k2conn.sinks.kafka.transactions import LEAST_REQUEST_MS, TransactionalProducer
 from k2conn.sinks.settings import SinkSettings
 from tests.integration.test_run import started

@@ -194,7 +194,8 @@ USED_IN: dict[str, set[str]] = {
     "aiokafka": {
         "compat/aiokafka.py", "consumer/member.py", "consumer/whole_topics.py", "group/beats_topic.py",
         "group/membership.py", "group/removal.py", "group/topics.py", "sinks/kafka/",
-        "tools/certify/committed_books.py", "tools/certify/exactly_once.py",  # a reader that is not what is judged
+        # a reader that is not what is judged, and what happens to the cluster
+        "tools/certify/committed_books.py", "tools/certify/exactly_once.py", "tools/certify/leader_moves.py",
     },
     "asyncpg": {"sinks/postgres/"},
     "fastapi": {"api/"},

@@ -127,6 +127,7 @@ class StreamMapping:
         if type(items) is list:
             if self._may_turn and stream.newest_first(message, scope):
                 items = items[::-1]
+            items = items[done:] if done else items
             if stream.first_batch != "keep":
                 do = partial(self._first_batch, frame, scope, out, snapshot, set())
         elif type(items) is dict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k2conn.sinks import Finding, Reject, Settle, Sink, SinkKind
-from k2conn.sinks.journal import JournalEntries
 from k2conn.sinks.kafka.settings import VARIABLES, KafkaSettings
 from k2conn.sinks.settings import SinkSettings
 
@@ -32,12 +31,6 @@ async def _probe(options: KafkaSettings, topics: Iterable[str]) -> list[Finding]
     return await probe(options, topics)
 
 
-async def _read_journal(options: KafkaSettings) -> JournalEntries:
-    from k2conn.sinks.kafka.state_topic import read_journal
-
-    return await read_journal(options)
-
-
 SINK = SinkKind(
     "Kafka topics, with a schema registry",
     _make,
@@ -52,5 +45,4 @@ SINK = SinkKind(
     probe=_probe,
     prefix=lambda options: options.topic_prefix,
     journal=lambda options: options.journal,
-    read_journal=_read_journal,
 )

@@ -30,7 +30,17 @@ from k2conn.clock import wall_ms
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Superseded, Unreachable
 from k2conn.sinks import SinkStatus
-from k2conn.sinks.journal import Border, began_key, border_key, border_of, entry, owner_key, owner_of, owner_value
+from k2conn.sinks.journal import (
+    Border,
+    JournalEntries,
+    began_key,
+    border_key,
+    border_of,
+    entry,
+    owner_key,
+    owner_of,
+    owner_value,
+)
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.diagnosis import advertised_trouble, likely_cause
 from k2conn.sinks.kafka.partition_queues import SlotTopic, Topic
@@ -38,8 +48,9 @@ from k2conn.sinks.kafka.producer import RECORD_OVERHEAD
 from k2conn.sinks.kafka.rights import missing_right
 from k2conn.sinks.kafka.sender import backoff, registered_head
 from k2conn.sinks.kafka.settings import KafkaSettings
-from k2conn.sinks.kafka.sink import ENVELOPE_BYTES, SLOW_AFTER, registry_answers_by, registry_of
-from k2conn.sinks.kafka.state_topic import make_sure, name_of, read_journal
+from k2conn.sinks.kafka.sink import ENVELOPE_BYTES, SLOW_AFTER, measured, registry_answers_by, registry_of
+from k2conn.sinks.kafka.state_reader import StateReader, read_journal
+from k2conn.sinks.kafka.state_topic import make_sure, name_of
 from k2conn.sinks.kafka.transactions import TransactionalProducer, TransactionError
 from k2conn.sinks.settings import MiB, SinkSettings
 
@@ -83,6 +94,8 @@ class _Group:
     since: float
     own: int = 0
     """How many of the envelopes are records, not entries of the journal's own."""
+    size: int = 0
+    """Bytes of memory that the envelopes take."""
 
 
 @dataclass(slots=True)
@@ -123,6 +136,8 @@ class ExactlyOnceSink:
         self._largest = self._settings.max_request_bytes - RECORD_OVERHEAD
         self._open: list[Envelope] = []
         """What came since the last border."""
+        self._open_size = 0
+        self._open_own = 0
         self._groups: list[_Group] = []
         """Those that are complete, the ones that are being committed first."""
         self._redirected: list[Envelope] | None = None
@@ -130,6 +145,12 @@ class ExactlyOnceSink:
         self._producer: TransactionalProducer | None = None
         self._left: TransactionalProducer | None = None
         """A producer that is not abandoned yet."""
+        self._ahead: TransactionalProducer | None = None
+        """One that is connected, and has ended no other yet."""
+        self._reader = StateReader(self._settings)
+        self._kept: JournalEntries | None = None
+        """What the state topic holds, from when it was read at the start until something may have been committed."""
+        self._closing: asyncio.Task[None] | None = None
         self._owned = False
         self._committed: Border | None = None
         """The last border that is committed."""
@@ -147,19 +168,57 @@ class ExactlyOnceSink:
         self._log_handler.attach()
         try:
             end = self._now() + self._settings.open_timeout
-            await self._connect(end)
-            await registry_answers_by(self._registry, end)
-            if not self._settings.state_topic_made:
-                await make_sure(self._settings, self._settings.open_timeout)
-            await self._look_up()
+            if not await self._went_ahead(end):
+                await self._connect(end)
+                await registry_answers_by(self._registry, end)
+                if not self._settings.state_topic_made:
+                    await make_sure(self._settings, self._settings.open_timeout)
+            self._look_up(await self._read())
             while not await self._own(self._now() < end):
                 await self._leave()
                 await self._connect(end)
+                self._look_up(await self._read())
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
         self._task = asyncio.create_task(self._run(), name="kafka-transactions")
         self._task.add_done_callback(lambda _: self._moved.set())
+
+    async def warm_up(self, topics: Mapping[str, RecordSchema | None]) -> None:
+        """See `JournalSink.warm_up`."""
+        producer = TransactionalProducer(self._settings)
+        try:
+            await producer.connect_ahead(self._settings.open_timeout)
+            await self._reached(producer)
+            await registry_answers_by(self._registry, self._now() + self._settings.open_timeout)
+            for name, schema in {**topics, self._state_topic: None}.items():
+                await self._ready(self._topic(name), schema, producer)
+            await producer.connect_to_leaders(self._topics)
+            await self._reader.entries()
+            self._ahead = producer
+        except (Unreachable, SinkError) as error:
+            log.info("kafka: %s is not ready yet: %s", self._settings.unit, error)
+        finally:
+            if self._ahead is not producer:
+                await producer.abandon()
+
+    async def keep_warm(self) -> None:
+        """See `JournalSink.keep_warm`."""
+        with contextlib.suppress(Unreachable, SinkError):  # `open` reads it, too
+            await self._reader.follow()
+
+    async def _went_ahead(self, end: float) -> bool:
+        """Whether all is ready, and the producer that was connected ahead has ended the others of its id."""
+        producer, self._ahead = self._ahead, None
+        if producer is None:
+            return False
+        try:
+            await producer.connect(max(end - self._now(), 0.1))
+        except Unreachable as error:
+            log.info("kafka: %s is not ready any more: %s", self._settings.unit, error)
+            return False
+        self._producer = producer
+        return True
 
     async def _connect(self, end: float) -> None:
         while True:
@@ -173,6 +232,9 @@ class ExactlyOnceSink:
                     raise await self._explained(error) from None
                 await asyncio.sleep(0.5)
         self._producer = producer
+        await self._reached(producer)
+
+    async def _reached(self, producer: TransactionalProducer) -> None:
         trouble = await advertised_trouble(self._settings, producer.brokers())
         if trouble:
             raise Unreachable(f"kafka {self._settings.bootstrap}: {trouble}")
@@ -214,12 +276,27 @@ class ExactlyOnceSink:
         for name, schema in topics.items():
             await self._ready(self._topic(name), schema)
 
+    async def read_journal(self) -> JournalEntries:
+        """See `JournalSink.read_journal`."""
+        try:
+            return await self._read() if self._kept is None else self._kept
+        finally:
+            self._kept = None
+            self._closing = asyncio.create_task(self._reader.close())
+
+    async def _read(self) -> JournalEntries:
+        self._kept = await self._reader.entries()
+        return self._kept
+
     def put(self, envelope: Envelope) -> None:
         """Take one envelope; it is committed with all that comes until the next border."""
         if self._redirected is not None:
             self._redirected.append(envelope)
         else:
+            size = len(envelope.value) + ENVELOPE_BYTES
             self._open.append(envelope)
+            self._open_size += size
+            self._open_own += envelope.topic != self._state_topic
         self._counts.queued += 1
         self._counts.size += len(envelope.value) + ENVELOPE_BYTES
         if envelope.topic == self._state_topic:
@@ -229,10 +306,18 @@ class ExactlyOnceSink:
         """Take some envelopes, in order; a border among them is the last one."""
         if not envelopes:
             return
-        self._open += envelopes[:-1]
-        self._counts.queued += len(envelopes) - 1
-        self._counts.size += sum([len(one.value) for one in envelopes[:-1]]) + ENVELOPE_BYTES * (len(envelopes) - 1)
-        self.put(envelopes[-1])
+        before, last = envelopes[:-1], envelopes[-1]
+        topic, values = measured(before)
+        size = values + ENVELOPE_BYTES * len(before)
+        self._open += before
+        self._open_size += size
+        self._open_own += (
+            sum([one.topic != self._state_topic for one in before]) if topic is None
+            else len(before) if topic != self._state_topic else 0
+        )
+        self._counts.queued += len(before)
+        self._counts.size += size
+        self.put(last)
 
     @property
     def crowded(self) -> bool:
@@ -267,10 +352,13 @@ class ExactlyOnceSink:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
-        for producer in (self._left, self._producer):
+        for producer in (self._left, self._producer, self._ahead):
             if producer is not None:
                 await producer.abandon()
-        self._left = self._producer = None
+        self._left = self._producer = self._ahead = None
+        if self._closing is not None:
+            await asyncio.gather(self._closing, return_exceptions=True)
+        await self._reader.close()
         self._log_handler.detach()
 
     def status(self) -> ExactlyOnceSinkStatus:
@@ -303,10 +391,10 @@ class ExactlyOnceSink:
             self._close(None)
 
     def _close(self, border: Border | None) -> None:
-        own = sum(1 for one in self._open if one.topic != self._state_topic)
         empty = len(self._open) == 1  # a border behind nothing
-        self._groups.append(_Group(self._open, None if empty else border, self._now(), own))
-        self._open = []
+        border = None if empty else border
+        self._groups.append(_Group(self._open, border, self._now(), self._open_own, self._open_size))
+        self._open, self._open_size, self._open_own = [], 0, 0
         self._complete.set()
 
     async def _run(self) -> None:
@@ -324,7 +412,7 @@ class ExactlyOnceSink:
             if taken and (size > TOGETHER or self._to_send(group) != self._to_send(taken[0])):
                 break
             taken.append(group)
-            size += sum([len(one.value) for one in group.envelopes])
+            size += group.size
         return taken
 
     def _to_send(self, group: _Group) -> bool:
@@ -344,6 +432,7 @@ class ExactlyOnceSink:
                 producer = await self._connected()
                 if not all(map(self._to_send, left)):  # what was in doubt has been looked up
                     continue
+                self._kept = None
                 waiting = await self._distributed(left)
                 began = self._now()
                 await producer.commit(waiting, began, self._settings.delivery_timeout_ms / 1000)
@@ -365,7 +454,8 @@ class ExactlyOnceSink:
             self._leave_out(groups)
         del self._groups[: len(groups)]
         for group in groups:
-            self._done(group.envelopes)
+            self._forget(len(group.envelopes), group.size)
+            self._settle(group.envelopes)
 
     def _leave_out(self, groups: list[_Group]) -> None:
         records = sum(group.own for group in groups if group.border is None or not self._ours(group.border))
@@ -377,13 +467,9 @@ class ExactlyOnceSink:
     def _ours(self, border: Border) -> bool:
         return border.incarnation == self._settings.incarnation
 
-    def _done(self, envelopes: list[Envelope]) -> None:
-        self._forget(envelopes)
-        self._settle(envelopes)
-
-    def _forget(self, envelopes: Sequence[Envelope]) -> None:
-        self._counts.queued -= len(envelopes)
-        self._counts.size -= sum([len(one.value) for one in envelopes]) + ENVELOPE_BYTES * len(envelopes)
+    def _forget(self, count: int, size: int) -> None:
+        self._counts.queued -= count
+        self._counts.size -= size
         self._moved.set()
 
     # --- one transaction
@@ -395,8 +481,7 @@ class ExactlyOnceSink:
             for queue in topic.queues:
                 queue.waiting.clear()
         for group in groups:
-            for envelope in group.envelopes:
-                self._topic(envelope.topic).fresh.append(envelope)
+            self._assorted(group.envelopes)
         found: list[Topic] = []
         while used := [topic for topic in self._topics.values() if topic.fresh]:
             found += [topic for topic in used if topic not in found]
@@ -406,12 +491,23 @@ class ExactlyOnceSink:
                     self._refuse(envelope, "record-too-large", groups)
         return found
 
-    async def _ready(self, topic: Topic, schema: RecordSchema | None) -> None:
+    def _assorted(self, envelopes: Sequence[Envelope]) -> None:
+        """Each is the next of its topic."""
+        appends: dict[str, Callable[[Envelope], None]] = {}
+        for envelope in envelopes:
+            append = appends.get(envelope[0])
+            if append is None:
+                append = appends[envelope[0]] = self._topic(envelope[0]).fresh.append
+            append(envelope)
+
+    async def _ready(
+        self, topic: Topic, schema: RecordSchema | None, producer: TransactionalProducer | None = None
+    ) -> None:
         """Sees that a topic's partitions and the framing of a schema are known. Unreachable, or SinkError."""
         if schema not in topic.heads:
             assert schema is not None
             topic.heads[schema] = await registered_head(self._registry, self._settings, topic.name, schema)
-        producer = self._producer
+        producer = producer or self._producer
         if producer is None:
             raise Unreachable(f"kafka {self._settings.bootstrap}: not connected")
         known = producer.partitions(topic.name)
@@ -427,7 +523,9 @@ class ExactlyOnceSink:
         """A record that never will be taken: its dead letter goes in the same transaction in its place."""
         group = next(one for one in groups if any(each is envelope for each in one.envelopes))
         group.envelopes = [one for one in group.envelopes if one is not envelope]
-        self._forget([envelope])
+        size = len(envelope.value) + ENVELOPE_BYTES
+        group.size -= size
+        self._forget(1, size)
         instead: list[Envelope] = []
         self._redirected = instead
         try:
@@ -435,6 +533,7 @@ class ExactlyOnceSink:
         finally:
             self._redirected = None
         group.envelopes[-1:-1] = instead  # the border stays the last
+        group.size += sum([len(one.value) + ENVELOPE_BYTES for one in instead])
         for one in instead:
             self._topic(one.topic).fresh.append(one)
 
@@ -481,18 +580,18 @@ class ExactlyOnceSink:
 
     async def _check_owner(self) -> None:
         """Looks up what is committed; Fenced where this process is not the owner any more."""
-        owner = await self._look_up()
+        owner = self._look_up(await read_journal(self._settings))
         if self._owned and owner != self._settings.incarnation:
             raise Fenced(
                 f"another process has taken over the transactional id {self._settings.unit}: this one must end. Where "
                 "both are meant to run, give each a K2_KAFKA_TRANSACTIONAL_ID of its own"
             )
 
-    async def _look_up(self) -> str:
+    def _look_up(self, entries: JournalEntries) -> str:
         """What is committed, from the state topic; who is the owner, "" where nobody ever was."""
         owner = ""
         try:
-            for key, value in await read_journal(self._settings):
+            for key, value in entries:
                 if key == border_key(self._settings.unit):
                     self._committed = border_of(value)
                 elif key == owner_key(self._settings.unit):

@@ -39,13 +39,15 @@ class PartitionQueue:
         self.limit: int | None = None
         self.narrow_until = 0.0
 
-    def offered(self, now: float, first: int = 0) -> Sequence[Envelope]:
-        """What the next batch may be made of; ``first``: how many of those that wait are in others already."""
+    def offered(self, now: float, first: int = 0, most: int | None = None) -> Sequence[Envelope]:
+        """What the next batch may be made of; ``first``: how many of those that wait are in others already. ``most``:
+        of more than so many none can be made, as far as the caller knows.
+        """
         if self.limit is not None and now > self.narrow_until:
             self.limit = None
         if self.limit is not None:
             return self.waiting[first : first + self.limit]
-        return self.waiting[first:] if first else self.waiting
+        return self.waiting[first : None if most is None else first + most] if first else self.waiting
 
     def depart(self, count: int, now: float) -> None:
         """The first ``count`` of the waiting are on their way."""

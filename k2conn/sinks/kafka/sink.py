@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from k2conn import native
@@ -17,11 +18,13 @@ from k2conn.errors import SinkError, Unreachable
 from k2conn.net.http import in_thread
 from k2conn.net.tls import client_context
 from k2conn.sinks import SinkStatus
+from k2conn.sinks.journal import JournalEntries
 from k2conn.sinks.kafka.client_log import ClientLogHandler
 from k2conn.sinks.kafka.partition_queues import SlotTopic
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.sender import Sender
 from k2conn.sinks.kafka.settings import KafkaSettings
+from k2conn.sinks.kafka.state_reader import StateReader
 from k2conn.sinks.kafka.state_topic import make_sure, name_of
 from k2conn.sinks.settings import SinkSettings
 
@@ -30,6 +33,8 @@ ENVELOPE_BYTES = 250
 
 SLOW_AFTER = 5.0
 """Seconds without an acknowledgement after which the cluster counts as unreachable in the status."""
+
+log = logging.getLogger("k2conn.sinks.kafka")
 
 
 class KafkaSinkStatus(SinkStatus):
@@ -70,6 +75,10 @@ class KafkaSink:
             name = name_of(self._settings)
             self._topics[name] = SlotTopic(name, self._settings.slot)
         self._log_handler = ClientLogHandler()
+        self._reader = StateReader(self._settings)
+        self._closing: asyncio.Task[None] | None = None
+        self._warm = False
+        """Whether all is connected before it is opened."""
         self._queued = 0
         self._bytes = 0
         self._moved = asyncio.Event()
@@ -78,15 +87,44 @@ class KafkaSink:
         """Reach the cluster and the registry within the open timeout, or raise Unreachable."""
         self._log_handler.attach()
         try:
-            end = asyncio.get_running_loop().time() + self._settings.open_timeout
-            await self._connect(end)
-            await registry_answers_by(self._registry, end)
-            if self._settings.journal is not None:
-                await make_sure(self._settings, self._settings.open_timeout)
+            if not self._warm:
+                await self._reach()
         except BaseException:  # also a cancelled start must not leave a connection behind
             await self.close()
             raise
         self._sender.start(self._moved.set)
+
+    async def _reach(self) -> None:
+        end = asyncio.get_running_loop().time() + self._settings.open_timeout
+        await self._connect(end)
+        await registry_answers_by(self._registry, end)
+        if self._settings.journal is not None and not self._settings.state_topic_made:
+            await make_sure(self._settings, self._settings.open_timeout)
+
+    async def warm_up(self, topics: Mapping[str, RecordSchema | None]) -> None:
+        """See `JournalSink.warm_up`."""
+        try:
+            await self._reach()
+            await self.prepare(topics)
+            await self._reader.entries()
+            self._warm = True
+        except (Unreachable, SinkError) as error:
+            log.info("kafka: slot %d is not ready yet: %s", self._settings.slot, error)
+        finally:
+            if not self._warm:
+                await self._sender.stop()
+
+    async def keep_warm(self) -> None:
+        """See `JournalSink.keep_warm`."""
+        with contextlib.suppress(Unreachable, SinkError):  # `read_journal` reads it, too
+            await self._reader.follow()
+
+    async def read_journal(self) -> JournalEntries:
+        """See `JournalSink.read_journal`."""
+        try:
+            return await self._reader.entries()
+        finally:
+            self._closing = asyncio.create_task(self._reader.close())
 
     async def _connect(self, end: float) -> None:
         try:
@@ -114,7 +152,7 @@ class KafkaSink:
 
     def put_all(self, envelopes: Sequence[Envelope]) -> None:
         """Take some envelopes, in order."""
-        name, size = _measured(envelopes)
+        name, size = measured(envelopes)
         if name is not None:
             self._sender.topic(name).fresh += envelopes
         else:
@@ -156,6 +194,9 @@ class KafkaSink:
     async def close(self) -> None:
         """Disconnect; what is not acknowledged stays unsettled."""
         await self._sender.stop()
+        if self._closing is not None:
+            await asyncio.gather(self._closing, return_exceptions=True)
+        await self._reader.close()
         self._log_handler.detach()
 
     def status(self) -> KafkaSinkStatus:
@@ -186,7 +227,7 @@ class KafkaSink:
 
     def _forget(self, batch: list[Envelope]) -> None:
         self._queued -= len(batch)
-        self._bytes -= _measured(batch)[1] + ENVELOPE_BYTES * len(batch)
+        self._bytes -= measured(batch)[1] + ENVELOPE_BYTES * len(batch)
         self._moved.set()
 
     async def _until(self, holds: Callable[[], bool]) -> None:
@@ -197,7 +238,7 @@ class KafkaSink:
             self._sender.check()
 
 
-def _measured(envelopes: Sequence[Envelope]) -> tuple[str | None, int]:
+def measured(envelopes: Sequence[Envelope]) -> tuple[str | None, int]:
     """The topic that all have, where it is one and that is quickly seen, and the bytes of their values."""
     if native.measured is not None:
         found: tuple[str | None, int] = native.measured(envelopes if type(envelopes) is list else list(envelopes))

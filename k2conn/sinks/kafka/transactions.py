@@ -11,12 +11,13 @@ Where the answer to a commit was lost, whether it was committed is found in the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import aiokafka.errors as kafka_errors  # type: ignore[import-untyped]
 
-from k2conn.compat.aiokafka import forget_transaction
+from k2conn.compat.aiokafka import connect_ahead, connect_to_leaders, forget_transaction
 from k2conn.errors import Unreachable
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
 from k2conn.sinks.kafka.producer import Failure, Producer, failure_from
@@ -68,6 +69,22 @@ class TransactionalProducer(Producer):
             request_timeout_ms=max(settings.request_timeout_ms, LEAST_REQUEST_MS),
         )
 
+    async def connect_ahead(self, within: float) -> None:
+        """Does all of `connect` that does not end another producer of the id. Unreachable where that is not done in
+        time.
+        """
+        try:
+            async with asyncio.timeout(within):
+                await connect_ahead(self._client, self._settings.unit)
+        except Exception as error:  # of the library, whatever it is
+            await self.stop()
+            raise Unreachable(f"kafka {self._settings.bootstrap}: {error or type(error).__name__}") from error
+
+    async def connect_to_leaders(self, topics: Iterable[str]) -> None:
+        """So that the first batch to each of some topics, whose partitions are known, waits for no connection."""
+        with contextlib.suppress(kafka_errors.KafkaError, OSError):  # it is tried again with the batch
+            await connect_to_leaders(self._client, topics)
+
     async def abandon(self) -> None:
         """See `Producer.abandon`."""
         await super().abandon()
@@ -94,9 +111,10 @@ class TransactionalProducer(Producer):
         sent: dict[asyncio.Future[Any], _Part] = {}
         for topic in topics:
             for queue in topic.queues:
-                at = 0
+                at, count = 0, 0
                 while at < len(queue.waiting):
-                    batch, count = self.pack(queue.offered(now, at), topic.heads)
+                    # Records of one queue are much alike: to offer each batch all the rest would be to copy all of it.
+                    batch, count = self.pack(queue.offered(now, at, 2 * count), topic.heads)
                     part = _Part(topic, queue, at, count)
                     try:
                         future = await self._client.send_batch(batch, topic.name, partition=queue.partition)

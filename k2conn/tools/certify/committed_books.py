@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 
 from k2conn import exactjson
 from k2conn.avro import load_schema
+from k2conn.avro.picking import FieldPicker
 from k2conn.clock import monotonic
 from k2conn.sinks.kafka.producer import client_options
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -29,12 +30,22 @@ TRADES, GAPS = "trade", "gap"
 
 class HandOver(NamedTuple):
     """A slot that went from one process to another: the milliseconds between the last state that the one committed and
-    the first of the other, and when that was made (milliseconds since 1970).
+    the first of the other, and when that was made (milliseconds since 1970). ``seen_ms``: the same between the moments
+    at which they came to the reader.
     """
 
     slot: int
     hole_ms: int
     at_ms: int
+    seen_ms: float = 0.0
+
+
+class PickedTrade(NamedTuple):
+    """What is looked at of a trade, by the names of its fields."""
+
+    symbol: str
+    source_sequence: int
+    vendor_data: object
 
 
 class SymbolBook:
@@ -42,6 +53,7 @@ class SymbolBook:
 
     def __init__(self) -> None:
         self._seen = bytearray()
+        self._first, self._highest = 0, 0
         self.count = 0
         self.twice: list[int] = []
         self.out_of_order: list[int] = []
@@ -57,6 +69,8 @@ class SymbolBook:
         if self._seen[at] & bit:
             self.twice.append(number)
         self._seen[at] |= bit
+        self._first = min(self._first or number, number)
+        self._highest = max(self._highest, number)
         self.count += 1
         if fetched:
             self.fetched += 1
@@ -69,10 +83,28 @@ class SymbolBook:
         """Whether a number was found."""
         return number >> 3 < len(self._seen) and bool(self._seen[number >> 3] & 1 << (number & 7))
 
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing between the first number and the last."""
+        return self.count - len(self.twice) == self._highest - self._first + 1
+
     def missing(self) -> list[int]:
         """The numbers between the first and the last that were not found."""
-        first = next((number for number in range(self.last) if self.has(number)), self.last)
-        return [number for number in range(first, self.last) if not self.has(number)]
+        if self.whole:
+            return []
+        return [number for number in range(self._first, self.last) if not self.has(number)]
+
+    def among(self, ranges: Iterable[tuple[int, int]]) -> tuple[int, int]:
+        """How many numbers some ranges have between the first and the last that were found, and how many of them were
+        not found.
+        """
+        count, missing, at = 0, 0, self._first - 1
+        for first, last in sorted(ranges):
+            part = range(max(first, at + 1), min(last, self.last) + 1)
+            count += len(part)
+            missing += 0 if self.whole else sum(not self.has(number) for number in part)
+            at = max(at, min(last, self.last))
+        return count, missing
 
 
 class CommittedBooks:
@@ -82,14 +114,15 @@ class CommittedBooks:
         self._settings = settings
         self._kinds = {settings.topic_prefix + trades: TRADES, settings.topic_prefix + gaps: GAPS}
         self._state = settings.topic_prefix + state
-        self._schemas = {kind: load_schema(kind) for kind in (TRADES, GAPS)}
+        self._trades = FieldPicker(PickedTrade, load_schema(TRADES), PickedTrade._fields, {})
+        self._gaps = load_schema(GAPS)
         self.symbols: dict[str, SymbolBook] = {}
         self.named: dict[str, set[int]] = {}
         """By symbol, the numbers that records of gaps name as missing for good, or for now."""
         self.gap_ids: set[str] = set()
         self.gaps_twice = 0
         self.handovers: list[HandOver] = []
-        self._borders: dict[int, tuple[str, int]] = {}
+        self._borders: dict[int, tuple[str, int, float]] = {}
         self._consumer: Any = None
         self._admin: Any = None
         self._looked = 0.0
@@ -145,16 +178,15 @@ class CommittedBooks:
 
     def _take(self, at: Any, messages: Iterable[Any]) -> None:
         kind = self._kinds.get(at.topic)
+        if kind == TRADES:
+            for symbol, number, more in self._trades.pick([one.value[HEAD:] for one in messages]):
+                self._book(symbol).take(int(number), "backfill" in str(more))
+            return
         for one in messages:
             if kind is None:
                 self._state_entry(at.partition, one)
-                continue
-            record = self._schemas[kind].decode_plain(one.value[HEAD:])
-            if kind == TRADES:
-                fetched = "backfill" in str(record["vendor_data"])
-                self._book(str(record["symbol"])).take(int(record["source_sequence"]), fetched)
             else:
-                self._gap(record)
+                self._gap(self._gaps.decode_plain(one.value[HEAD:]))
 
     def _book(self, symbol: str) -> SymbolBook:
         found = self.symbols.get(symbol)
@@ -174,7 +206,8 @@ class CommittedBooks:
         if message.key is None or message.value is None or exactjson.decode(message.key)[0] != "border":
             return
         incarnation: str = exactjson.decode(message.value)["incarnation"]
-        before = self._borders.get(slot)
+        before, now = self._borders.get(slot), monotonic()
         if before is not None and before[0] != incarnation:
-            self.handovers.append(HandOver(slot, message.timestamp - before[1], message.timestamp))
-        self._borders[slot] = incarnation, message.timestamp
+            seen = (now - before[2]) * 1000
+            self.handovers.append(HandOver(slot, message.timestamp - before[1], message.timestamp, seen))
+        self._borders[slot] = incarnation, message.timestamp, now

@@ -3,7 +3,8 @@
 Trade n of a symbol happens n / rate seconds after the venue began, whoever is there; its numbers have no hole. A new
 connection first gets the last `REPEATED` trades again. Where the venue has history, HTTP gives it.
 
-It is a process of its own (`main`), which prints its port, and ends when its input does.
+It is a process of its own (`main`), which prints its port, and ends when its input does. For each line of that it
+prints which numbers of each symbol it has written to some connection: what anybody could have.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class TapeVenue:
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self.began = wall_ms() / 1000
+        self.sent: dict[str, list[list[int]]] = {}
+        """By symbol the first and last numbers of what was sent without a hole between."""
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[Server]:
@@ -82,11 +85,11 @@ class TapeVenue:
         """The number of each symbol's latest trade."""
         return int((wall_ms() / 1000 - self.began) * self.rate)
 
-    def trade(self, symbol: str, number: int) -> dict[str, object]:
-        """Trade ``number``, always the same."""
+    def trade(self, symbol: str, number: int) -> str:
+        """Trade ``number`` as JSON, always the same."""
         stamp = int((self.began + number / self.rate) * 1000)
-        return {"s": symbol, "i": number, "p": f"{100 + number % 50}.5", "q": "0.25", "t": stamp,
-                "d": "buy" if number % 2 else "sell"}
+        side = "buy" if number % 2 else "sell"
+        return f'{{"s":"{symbol}","i":{number},"p":"{100 + number % 50}.5","q":"0.25","t":{stamp},"d":"{side}"}}'
 
     async def _talk(self, socket: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):  # clients come and go here as they like
@@ -101,10 +104,18 @@ class TapeVenue:
             for first in range(sent + 1, until + 1, AT_ONCE):
                 numbers = range(first, min(first + AT_ONCE, until + 1))
                 for symbol in symbols:
-                    data = [self.trade(symbol, number) for number in numbers]
-                    await socket.send(json.dumps({"ch": "trade", "data": data}))
+                    data = ",".join([self.trade(symbol, number) for number in numbers])
+                    await socket.send(f'{{"ch":"trade","data":[{data}]}}')
+                    self._note(symbol, numbers)
             sent = until
             await asyncio.sleep(EVERY)
+
+    def _note(self, symbol: str, numbers: range) -> None:
+        ranges = self.sent.setdefault(symbol, [])
+        if ranges and ranges[-1][0] <= numbers[0] <= ranges[-1][1] + 1:
+            ranges[-1][1] = max(ranges[-1][1], numbers[-1])
+        else:
+            ranges.append([numbers[0], numbers[-1]])
 
     def _answer(self, socket: ServerConnection, request: Request) -> Response | None:
         address = urlsplit(request.path)
@@ -115,7 +126,7 @@ class TapeVenue:
         asked = {name: values[0] for name, values in parse_qs(address.query).items()}
         first, count = int(asked["from"]), min(int(asked["count"]), PAGE)
         numbers = range(max(first, 1), min(first + count, self.last + 1))
-        return socket.respond(HTTPStatus.OK, json.dumps([self.trade(asked["symbol"], one) for one in numbers]))
+        return socket.respond(HTTPStatus.OK, f'[{",".join([self.trade(asked["symbol"], one) for one in numbers])}]')
 
 
 def connector_file(folder: Path, port: int, history: bool, name: str = "tape") -> Path:
@@ -130,8 +141,10 @@ def main() -> None:
     """The process. Its argument is the rate."""
 
     async def serve_until_the_end() -> None:
-        async with TapeVenue(float(sys.argv[1])).open() as server:
+        venue = TapeVenue(float(sys.argv[1]))
+        async with venue.open() as server:
             print(server.sockets[0].getsockname()[1], flush=True)
-            await asyncio.to_thread(sys.stdin.read)
+            while await asyncio.to_thread(sys.stdin.readline):
+                print(json.dumps(venue.sent), flush=True)
 
     asyncio.run(serve_until_the_end())

@@ -12,7 +12,7 @@ from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.state_parts import KEPT_IDS, StateParts, connector_of, taken_in
 from k2conn.errors import SinkError
 from k2conn.sinks.journal import JournalEntries, border_of
-from k2conn.sinks.kafka.state_topic import LatestValues
+from k2conn.sinks.kafka.state_reader import LatestValues
 from tests.fuzz.draws import Draws
 from tests.fuzz.places import change
 from tests.fuzz.targets.state import NOW, PLAN, books, live
@@ -21,7 +21,7 @@ from tests.support.plans import trade, trades
 CONTENT = bytes(14)
 RAW, CHANGED = 0, 1
 TRACED = (
-    "k2conn.engine.gap_parts", "k2conn.engine.gaps", "k2conn.engine.state_parts", "k2conn.sinks.kafka.state_topic",
+    "k2conn.engine.gap_parts", "k2conn.engine.gaps", "k2conn.engine.state_parts", "k2conn.sinks.kafka.state_reader",
 )
 WORDS = (
     b'["symbol","venue","trade","BTCUSD"]', b'["ids","venue","trade",0]', b'["connector","venue"]', b'["border","u"]',

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from k2conn import exactjson
 from k2conn.engine import held_messages
 from k2conn.engine.connector_state import ConnectorState
 from k2conn.engine.frame_pipeline import FramePipeline
+from k2conn.engine.held_messages import HeldMessages
 from k2conn.engine.state_parts import StateParts, taken_in
+from k2conn.envelope import Envelope
 from tests.support.plans import STREAMS, SUBSCRIBE, WORLD, plan_of
 
 COUNTED = "    each: data\n    sequence: {from: i, rule: contiguous, per: symbol}\n"
@@ -27,7 +31,11 @@ def frame(*numbers: int) -> str:
     return exactjson.encode({"ch": "trade", "data": data}).decode()
 
 
-def ids(envelopes: list[object]) -> list[str]:
+def released(held: HeldMessages) -> list[Envelope]:
+    return [one for some in held.in_turns() for one in some]
+
+
+def ids(envelopes: Sequence[object]) -> list[str]:
     return [one.schema.decode_plain(one.value)["trade_id"].removeprefix("VENUE-") for one in envelopes]  # type: ignore[attr-defined]
 
 
@@ -45,7 +53,7 @@ def test_what_the_one_before_has_published_is_not_published_again_and_what_nobod
     assert held.any
     assert new.ledger.totals()["received"] == 0
     taken_in(new, parts, 3)
-    assert ids(held.release()) == ["7"]
+    assert ids(released(held)) == ["7"]
     envelopes, _ = pipeline.receive([frame(8)], 2.0, 4)
     assert ids(envelopes) == ["8"]
     assert new.mappings["trade"].gaps is not None
@@ -62,14 +70,14 @@ def test_records_keep_the_time_of_their_receipt() -> None:
     pipeline.receive([frame(1)], 1.0, 1_000_000)
     pipeline.receive([frame(2)], 2.0, 2_000_000)
     assert state.held is not None
-    (first, second) = [one.schema.decode_plain(one.value) for one in state.held.release() if one.schema is not None]
+    (first, second) = [one.schema.decode_plain(one.value) for one in released(state.held) if one.schema is not None]
     assert first["ingestion_timestamp"] < second["ingestion_timestamp"]
 
 
 def test_a_connection_that_comes_after_the_release_holds_nothing() -> None:
     state = ConnectorState(PLAN, ["trade"], hold=True)
     assert state.held is not None
-    state.held.release()
+    released(state.held)
     assert ids(pipeline_of(state).receive([frame(1)], 1.0, 1)[0]) == ["1"]
 
 
@@ -79,7 +87,7 @@ def test_a_successor_after_a_bug_holds_with_the_same_hands() -> None:
     successor = state.for_plan(PLAN, ["trade"])
     pipeline_of(successor).receive([frame(2)], 1.0, 1)
     assert successor.held is state.held is not None
-    assert ids(successor.held.release()) == ["1", "2"]
+    assert ids(released(successor.held)) == ["1", "2"]
 
 
 def test_a_message_that_meets_a_bug_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,7 +103,7 @@ def test_a_message_that_meets_a_bug_costs_the_others_nothing(monkeypatch: pytest
         return take(message, text, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mapping, "take", odd)
-    out = held.release()
+    out = released(held)
     assert ids([one for one in out if one.schema is not None]) == ["1", "3"]
     assert [b"ZeroDivisionError" in one.value for one in out if one.schema is None] == [True]
     assert isinstance(held.bug, ZeroDivisionError)
@@ -113,7 +121,7 @@ def test_a_frame_of_several_messages_is_held_as_a_whole(monkeypatch: pytest.Monk
     FramePipeline(state, plan.connections[0], symbols, WORLD).receive([several, f"[{frame(3)}, {frame(4)}]"], 1.0, 1)
     assert state.ledger.discarded == 1
     assert state.held is not None
-    assert ids(state.held.release()) == ["1", "2"]
+    assert ids(released(state.held)) == ["1", "2"]
 
 
 def test_what_is_too_much_is_discarded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,4 +135,33 @@ def test_what_is_too_much_is_discarded_and_counted(monkeypatch: pytest.MonkeyPat
     pipeline.receive([frame(3), frame(4), frame(5)], 1.0, 1)
     assert held.enough
     assert state.ledger.discarded == 2
-    assert ids(held.release()) == ["1", "2", "3"]
+    assert ids(released(held)) == ["1", "2", "3"]
+
+
+def test_it_is_released_in_turns_and_what_comes_meanwhile_waits_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_messages, "PART", 2 * len(frame(1)))
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline, held = pipeline_of(state), state.held
+    assert held is not None
+    pipeline.receive([frame(one) for one in (1, 2, 3, 4)], 1.0, 1)
+    turns = held.in_turns()
+    assert ids(next(turns)) == ["1", "2"]
+    assert pipeline.receive([frame(5)], 2.0, 2) == ([], [])
+    assert ids(next(turns)) == ["3", "4"]
+    assert ids(pipeline_of(state).receive([frame(6)], 2.0, 2)[0]) == [], "another connection holds, too"
+    assert ids(next(turns)) == ["5", "6"]
+    assert ids(pipeline.receive([frame(7)], 3.0, 3)[0]) == ["7"]
+    assert list(turns) == []
+    assert not held.any
+
+
+def test_what_is_not_released_when_it_ends_is_discarded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_messages, "PART", len(frame(1)))
+    state = ConnectorState(PLAN, ["trade"], hold=True)
+    pipeline, held = pipeline_of(state), state.held
+    assert held is not None
+    pipeline.receive([frame(1), frame(2), frame(3)], 1.0, 1)
+    next(held.in_turns())
+    held.give_up()
+    pipeline.receive([frame(4)], 2.0, 2)
+    assert state.ledger.discarded == 3

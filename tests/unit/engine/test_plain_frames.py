@@ -70,6 +70,37 @@ def test_the_general_way_goes_on_at_the_item_that_is_not_plain() -> None:
     assert (totals["received"], totals["duplicates"]) == (5, 0)
 
 
+SHORT = """
+streams:
+  trade:
+    when: {ch: trade}
+    each: data
+    fields:
+      symbol: $message.s
+      trade_id: "[0]"
+      price: "[1]"
+      quantity: "[1]"
+      timestamp: {from: "[2]", unit: ms}
+      side: {value: UNKNOWN}
+"""
+
+
+def test_of_a_long_list_only_the_rest_is_the_general_way_s() -> None:
+    """Of a list that it takes in slices."""
+    rows: list[list[Any]] = [[number, "64000.10", 1767323045678] for number in range(1, 241)]
+    pipeline = intake_of(plan_of(streams=SHORT))
+    frames = [exactjson.encode({"ch": "trade", "s": "BTC-USD", "data": some}) for some in (rows[:1], rows[1:])]
+    pipeline.receive(frames[:1], 0.0, WALL)
+    rows[221][1] = "much"
+    frames[1] = exactjson.encode({"ch": "trade", "s": "BTC-USD", "data": rows[1:]})
+    assert pipeline.begin(frames[1:], 1.0, WALL + 1, []) == (0, 0, 220)
+    pipeline = intake_of(plan_of(streams=SHORT))
+    found = [one for frame in frames for one in pipeline.receive([frame], 1.0, WALL)[0]]
+    assert [one.schema is None for one in found].count(True) == 1
+    totals = pipeline.connector_state.ledger.totals()
+    assert (totals["received"], totals["duplicates"], totals["dead_letters"]) == (240, 0, 1)
+
+
 def test_a_key_that_is_there_twice_has_its_last_value_as_in_a_dict() -> None:
     frame = trades(trade(2))
     item = exactjson.encode(trade(2)).decode()
@@ -101,7 +132,8 @@ def test_items_that_are_dropped_are_counted_and_no_records(rule: str, number: bo
     marks = ["on", "off", "", "o", "on", "off", "an officer", "off"]
     items = [trade(2 + at, x=mark) for at, mark in enumerate(marks)]
     reads = [[trades(trade(1, x="on"))], [trades(*items), trades(trade(20, x="off"), trade(21, x="on"))]]
-    found = [[tuple(one)[:5] for read in reads for one in pipeline.receive(list(read), 1.0, WALL)[0]] for pipeline in both]
+    found = [[tuple(one)[:5] for read in reads for one in pipeline.receive(list(read), 1.0, WALL)[0]]
+             for pipeline in both]
     assert found[0] == found[1]
     assert len(found[0]) == 7
     totals = [pipeline.connector_state.ledger.totals() for pipeline in both]

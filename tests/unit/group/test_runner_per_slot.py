@@ -12,7 +12,7 @@ import pytest
 from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.errors import Superseded, Unreachable
 from k2conn.group import runner_per_slot
-from k2conn.group.runner_per_slot import RunnerPerSlot
+from k2conn.group.runner_per_slot import RunnerPerSlot, SlotRun
 from k2conn.group.slots import Bundled, SlotTable
 from k2conn.group.table_of_jobs import slot_table
 from k2conn.runner import Job, Runner, RunOutcome
@@ -30,6 +30,9 @@ class Still:
     slot: int
     turn: asyncio.Event
     opened: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+    warm: asyncio.Event = field(default_factory=asyncio.Event)
+    handing_over: bool = False
     fails: asyncio.Future[BaseException] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     connectors: tuple[()] = ()
 
@@ -56,10 +59,14 @@ class Bench:
     def __init__(self) -> None:
         self.made: list[Still] = []
         self.bugs: list[Exception] = []
+        self.warmed = True
+        """Whether sinks are ready at once."""
         self.works = RunnerPerSlot(self.make, 30.0, self.bugs.append, lambda: None)
 
     def make(self, slot: int, jobs: Sequence[Job], turn: asyncio.Event, limits: SharedLimits) -> Runner:
         self.made.append(Still(slot, turn))
+        if self.warmed:
+            self.made[-1].warm.set()
         return cast(Runner, self.made[-1])
 
     def given(self, owned: frozenset[int], generation: int, lost: frozenset[int] = NONE) -> None:
@@ -204,3 +211,50 @@ def test_slots_without_a_symbol_are_carried_without_a_runner() -> None:
     table = SlotTable(4, (Bundled("alpha", ()),), "exactly-once")
     works = RunnerPerSlot(Bench.make, 30.0, lambda bug: None, lambda: None)  # type: ignore[arg-type]
     assert works.carried(table, frozenset(range(4))) == frozenset(range(4))
+
+
+def test_a_slot_is_warm_only_once_its_sink_needs_nothing_but_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(bench: Bench) -> None:
+        monkeypatch.setattr(runner_per_slot, "WARM_WITHIN", 600.0)
+        monkeypatch.setattr(SlotRun, "subscribed", lambda run, table: True)
+        bench.warmed = False
+        bench.given(BUSY, 1)
+        await bench.until(lambda: set(bench.works.runs) == BUSY)
+        assert bench.works.warm(TABLE) == NONE
+        bench.made[0].warm.set()
+        assert bench.works.warm(TABLE) == {bench.made[0].slot}
+
+    played(main)
+
+
+def test_a_slot_that_moves_is_let_go_of_before_its_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(bench: Bench) -> None:
+        monkeypatch.setattr(SlotRun, "subscribed", lambda run, table: True)
+        bench.given(BUSY, 1)
+        await bench.begun(BUSY)
+        (slot, *_) = BUSY
+        run = bench.works.runs[slot]
+        still = cast(Still, run.runner)
+        bench.given(BUSY - {slot}, 2, frozenset({slot}))
+        run.hand_over()
+        assert still.handing_over
+        assert slot in bench.works.carried(TABLE, BUSY)
+        still.released.set()
+        assert slot not in bench.works.carried(TABLE, BUSY)
+
+    played(main)
+
+
+def test_a_slot_that_is_lost_before_it_began_is_dropped() -> None:
+    """It would end the one who has it since, and publish late what it held all the time."""
+
+    async def main(bench: Bench) -> None:
+        bench.given(BUSY, 1)
+        await bench.until(lambda: bench.works.warm(TABLE) == BUSY)
+        (slot, *_) = BUSY
+        bench.given(BUSY - {slot}, 2, frozenset({slot}))
+        await bench.until(lambda: slot not in bench.works.runs)
+        bench.works.let_in(TABLE, ())
+        assert bench.works.runs.keys() == BUSY - {slot}
+
+    played(main)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from k2conn.errors import SinkError
-from k2conn.sinks.kafka import state_topic
-from k2conn.sinks.kafka.state_topic import LatestValues
+from k2conn.sinks.kafka import state_reader
+from k2conn.sinks.kafka.state_reader import LatestValues
 
 
 def test_the_latest_value_of_each_key_counts() -> None:
@@ -18,7 +18,7 @@ def test_the_latest_value_of_each_key_counts() -> None:
 
 
 def test_more_bytes_than_there_may_be_end_the_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_topic, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(state_reader, "LARGEST_BYTES", 1000)
     latest = LatestValues("topic t/0")
     for offset in range(1000):
         latest.put(b"key", offset, bytes(900))  # a compacted topic would keep one
@@ -28,7 +28,7 @@ def test_more_bytes_than_there_may_be_end_the_reading(monkeypatch: pytest.Monkey
 
 
 def test_more_values_than_there_may_be_are_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_topic, "LARGEST_VALUES", 10)
+    monkeypatch.setattr(state_reader, "LARGEST_VALUES", 10)
     latest = LatestValues("topic t/0")
     latest.put(b'["symbol"]', 0, b"[" + b"1," * 20 + b"1]")
     with pytest.raises(SinkError, match="more than 10 values"):

@@ -22,7 +22,7 @@ def book_of(*numbers: int, fetched: tuple[int, ...] = ()) -> SymbolBook:
 
 def judged(books: CommittedBooks, symbols: int = 1) -> list[str]:
     proof = ExactlyOnceProof()
-    judge(books, ProofSettings(KafkaSettings(), {}, "", Path(), symbols=symbols), proof)
+    judge(books, ProofSettings(KafkaSettings(), {}, "", Path(), symbols=symbols, history=False), proof, {})
     return proof.problems
 
 
@@ -73,7 +73,7 @@ def test_a_hole_begins_with_the_last_state_of_the_one_process_and_ends_with_the_
     for message in (Message("a", 100), Message("a", 200), Message("b", 950), Message("b", 1000)):
         books._state_entry(3, message)
     books._state_entry(4, Message("c", 5000))
-    assert books.handovers == [HandOver(3, 750, 950)]
+    assert [one[:3] for one in books.handovers] == [HandOver(3, 750, 950)[:3]]
 
 
 def test_holes_are_told_apart_by_what_had_happened() -> None:
@@ -82,5 +82,21 @@ def test_holes_are_told_apart_by_what_had_happened() -> None:
         handovers=[HandOver(0, 6_000, 16_000), HandOver(1, 200, 30_500), HandOver(2, 100, 45_000),
                    HandOver(3, 42_000, 51_000)],
     )
-    assert proof.holes() == {"after a fault": [200], "kill": [6_000], "planned": [100], "several": [42_000]}
+    assert proof.holes() == {
+        "after a fault": [200], "kill": [6_000], "kill among others": [42_000], "planned": [100],
+    }
     assert [percentile([1, 2, 3, 4], share) for share in (0.5, 0.99)] == [2, 4]
+
+
+def test_a_hole_that_the_venue_could_have_filled_is_told() -> None:
+    books, proof = books_of(A=book_of(5, 7)), ExactlyOnceProof()
+    books.named["A"] = {6}
+    judge(books, ProofSettings(KafkaSettings(), {}, "", Path(), symbols=1), proof, {})
+    assert proof.problems == ["A: 1 numbers named by a gap and not filled, though the venue has them: [6]"]
+
+
+def test_of_what_was_sent_each_is_counted_once_between_the_first_and_the_last_that_was_found() -> None:
+    books, proof = books_of(AUSD=book_of(5, 6, 9, 9, 10)), ExactlyOnceProof()
+    judge(books, ProofSettings(KafkaSettings(), {}, "", Path(), symbols=1), proof, {"A-USD": [(1, 7), (6, 7), (9, 20)]})
+    assert (proof.sent, proof.sent_missing, proof.twice) == (5, 1, 1), "5 to 7, and 9 to 10; 7 is missing"
+    assert book_of(5, 6, 7).among([(1, 6), (6, 9)]) == (3, 0)

@@ -70,13 +70,24 @@ spec:
         - name: K2_KAFKA_SCHEMA_REGISTRY_URL
           value: {{ . | quote }}
         {{- end }}
+        {{- $said := or (eq .Values.delivery "exactly-once") (eq .Values.state "kafka") }}
+        {{- $inEnv := or (eq (get .Values.env "K2_KAFKA_DELIVERY") "exactly-once") (eq (get .Values.env "K2_STATE") "kafka") }}
+        {{- $inKafka := or $said $inEnv }}
+        {{- if $said }}
+        - name: K2_KAFKA_DELIVERY
+          value: {{ .Values.delivery | quote }}
+        - name: K2_STATE
+          value: kafka
+        {{- end }}
         {{- if .Values.persistence.enabled }}
         - name: K2_SPOOL_FOLDER
           value: /var/lib/k2conn/spool
         - name: K2_SPOOL_MAX_BYTES
           value: {{ .Values.persistence.spoolBytes | int64 | quote }}
+        {{- if not $inKafka }}
         - name: K2_STATE_FOLDER
           value: /var/lib/k2conn/state
+        {{- end }}
         {{- else }}
         - name: K2_SPOOL
           value: never
