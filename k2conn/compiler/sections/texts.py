@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from k2conn import exactjson
-from k2conn.compiler.converters.patterns import text_parts
+from k2conn.compiler.converters.patterns import PLACE, text_parts
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
 from k2conn.plan import Getter
@@ -114,7 +114,7 @@ def _plain(
 
 
 def _parts(pattern: str | None) -> set[str]:
-    return set(re.findall(r"\{([a-z_]+)\}", pattern)) - {"_"} if pattern is not None else set()
+    return set(PLACE.findall(pattern)) - {"_"} if pattern is not None else set()
 
 
 def _merged(pieces: Sequence[str | Expression]) -> list[str | Expression]:

@@ -11,6 +11,7 @@ from k2conn.errors import RecordError, SettingsError
 from k2conn.plan import Connection
 
 Frame = str | bytes
+_PLAIN = ("json",)
 
 
 def request_encoder(connection: Connection) -> Callable[[Frame], Frame]:
@@ -26,6 +27,9 @@ def _in_bytes(frame: Frame) -> Frame:
 
 def _by_codec(connection: Connection) -> Callable[[Frame], Frame]:
     encode = encoder(connection.codec)
+    codec = connection.codec
+    in_text = codec.binary in ((), _PLAIN)  # then the steps of text frames write
+    steps = codec.text or _PLAIN if in_text else codec.binary
 
     def by_codec(frame: Frame) -> Frame:
         """A bare text is no message and is sent as it stands; SettingsError for a message that the codec cannot say."""
@@ -34,9 +38,10 @@ def _by_codec(connection: Connection) -> Callable[[Frame], Frame]:
         if data[:1] not in (b"{", b"["):
             return frame
         found = encode(data)
-        if connection.codec.binary and isinstance(found, str):
+        unsaid = isinstance(found, str) and (not in_text or (steps != _PLAIN and found == data.decode()))
+        if unsaid:
             shown = data[:200].decode("utf-8", "replace")
-            raise SettingsError(f"`send_as: codec`: {'+'.join(connection.codec.binary)} cannot say {shown}")
+            raise SettingsError(f"`send_as: codec`: {'+'.join(steps)} cannot say {shown}")
         return found
 
     return by_codec

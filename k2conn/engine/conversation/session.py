@@ -34,7 +34,7 @@ from k2conn.engine.conversation.outbox import Outbox
 from k2conn.engine.conversation.own_pings import OwnPings
 from k2conn.engine.conversation.request_encoding import request_encoder
 from k2conn.engine.conversation.request_frames import frame_body
-from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, Route, Router
+from k2conn.engine.conversation.routing import ANSWER, IGNORE, NOTICE, PONG, REPLY, UNKNOWN, Route, Router
 from k2conn.engine.conversation.subscription_flow import SubscriptionFlow
 from k2conn.engine.conversation.subscriptions import Subscription, Subscriptions
 from k2conn.engine.sharding.shards import places
@@ -316,7 +316,7 @@ class Session:
         self._closed = True
         return out
 
-    def _guarded(self, out: list[Action], act: Callable[[list[Action]], None]) -> None:
+    def _guarded(self, out: list[Action], act: Callable[[list[Action]], object]) -> None:
         """Runs ``act``, which builds frames; where a value for one is missing, the connection is closed."""
         try:
             act(out)
@@ -347,7 +347,7 @@ class Session:
 
     def _control(self, message: Json, route: Route, out: list[Action]) -> None:
         kind, at = route
-        self._capture(message, out, self.connection.capture)
+        learnt = self._capture(message, out, self.connection.capture)
         if kind == REPLY:
             self.control += 1
             self._advance_flow(out, lambda now, found: self._flow.reply(message, now, found))
@@ -357,7 +357,7 @@ class Session:
         elif kind == PONG:
             self.control += 1
             self._pings.answered()
-        elif kind == IGNORE:
+        elif kind == IGNORE or (kind == UNKNOWN and learnt):
             self.control += 1
         elif kind == NOTICE:
             self.control += 1
@@ -381,16 +381,20 @@ class Session:
         self._guarded(out, lambda found: self._capture(message, found, self.connection.capture[at : at + 1]))
         return out
 
-    def _capture(self, message: Json, out: list[Action], captures: Sequence[Capture]) -> None:
+    def _capture(self, message: Json, out: list[Action], captures: Sequence[Capture]) -> bool:
+        """Whether one that says which messages it is about has kept something."""
+        learnt = False
         for capture in captures:
             if capture.when is None or capture.when.condition(message, self.scope):
                 value = capture.value(message, self.scope)
                 if value is not None:
                     try:
                         self._keep(capture, value, message)
+                        learnt = learnt or capture.when is not None
                     except RecordError as error:
                         out.append(Note(NoteKind.ERROR, {"reason": f"{error.field}: {error.detail}"}))
                     self._start_pings(out)
+        return learnt
 
     def _start_pings(self, _: list[Action]) -> None:
         self._pings.start(self.scope.state, self._now)

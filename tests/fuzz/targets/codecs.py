@@ -31,6 +31,7 @@ STEPS = (
     ("auto", "auto", "json"),
     ("documents",),
     ("prefixed",),
+    ("tagvalue",),
     ("msgpack",),
 )
 LAYOUT = """{"byte_order": "big", "frame": {"by": "length", "of": {"1": "b"}, "else": "c"}, "b": {"x": "skip 1"},

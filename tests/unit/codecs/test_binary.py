@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from k2conn import exactjson
 from k2conn.binary import floating
+from k2conn.codecs import CODECS
 from k2conn.codecs.component import MOST_VALUES
 from k2conn.codecs.decoding import decoder
 from k2conn.codecs.encoding import encoder
@@ -306,6 +307,30 @@ def test_json_behind_a_prefix() -> None:
         with pytest.raises(RecordError):
             read(broken)
 
+
+
+def test_tags_and_values() -> None:
+    """A tag that comes again has a list; what pairs cannot say is not sent."""
+    read = decoder(FrameEncoding(("tagvalue",), ("tagvalue",)))
+    write = encoder(FrameEncoding(("tagvalue",), ()))
+    frame = "35=W\x0155=EUR/USD\x01269=0\x01270=1.0842\x01269=1\x01270=\x01"
+    message = {"35": "W", "55": "EUR/USD", "269": ["0", "1"], "270": ["1.0842", None]}
+    assert read(frame) == read(frame.encode()) == message
+    assert read(frame.removesuffix("\x01") + "\r\n") == message
+    grouped = "35=W\x0155=EUR/USD\x01269=0\x01269=1\x01270=1.0842\x01270=\x01"
+    assert write(exactjson.encode(message)) == grouped
+    assert write(b'{"n":1.50,"t":true}') == "n=1.50\x01t=true\x01"
+    for broken in ("", "x", "=1", "35=W\x01\x0155=X"):
+        with pytest.raises(RecordError):
+            read(broken)
+    semicolons = decoder(encoding("tagvalue", separator=";"))
+    assert semicolons(b"a=1;b=x=y") == {"a": "1", "b": "x=y"}
+
+
+@pytest.mark.parametrize("separator", ["=", "\n"])
+def test_a_separator_of_pairs_is_no_part_of_them(separator: str) -> None:
+    with pytest.raises(ValueError, match="one character, and neither"):
+        CODECS.get("tagvalue").check({"separator": separator})
 
 
 def test_a_connector_file_s_own_tests_pass_through_the_binary_frame(tmp_path: Path) -> None:

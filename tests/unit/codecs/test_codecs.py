@@ -30,7 +30,7 @@ from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, plan_of
 TEXT = b'{"p":64000.10,"n":12345678901234567890}'
 SCHEMA = exactjson.decode((schemas_folder() / "connector.schema.json").read_bytes())
 SHIPPED = CODECS.built_in
-FORMATS = ("csv", "documents", "json", "jsonlines", "msgpack", "prefixed")
+FORMATS = ("csv", "documents", "json", "jsonlines", "msgpack", "prefixed", "tagvalue")
 """Those that end a chain and need no settings."""
 DECLARED = {
     "protobuf": "descriptor: example.desc, message: a.B",
@@ -220,7 +220,7 @@ def test_every_codec_is_in_the_reference_as_it_describes_itself() -> None:
         assert f"\n| `{name}` | {codec.description} | {kinds} |\n" in reference
 
 
-@pytest.mark.parametrize("name", sorted(set(SHIPPED) - {"csv", "documents", "prefixed", *DECLARED}))
+@pytest.mark.parametrize("name", sorted(set(SHIPPED) - {"csv", "documents", "prefixed", "tagvalue", *DECLARED}))
 def test_what_a_codec_encodes_it_decodes(name: str) -> None:
     kind = "text" if CODECS.get(name).text else "binary"
     steps = (name,) if name in FORMATS else (name, "json")

@@ -184,7 +184,7 @@ def test_a_part_holds_what_is_declared(said: Any, good: list[str], bad: list[str
         ("digit", "did you mean 'digits'"),
         ([""], "has not 1 to 20 characters"),
         (["A B"], "a character that no name has"),
-        ({"also": " "}, "a character that no name has"),
+        ({"also": "\t"}, "a character that no name has"),
         ({"also": "_", "characters": "yymmdd"}, "no class of characters"),
     ],
 )
