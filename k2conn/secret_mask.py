@@ -16,6 +16,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
@@ -55,12 +56,24 @@ class SecretMask:
         self._forms = _Forms(())
         self._stale = False
         self._compiling = threading.Lock()
+        self._public: frozenset[str] = frozenset()
+
+    @contextmanager
+    def published(self, values: Iterable[str]) -> Iterator[None]:
+        """While it lasts, these values are no secrets, whoever asks to hide them: they stand in a file, for all to
+        read, in the place of secrets. A word such as `token` is a part of others.
+        """
+        before, self._public = self._public, self._public | {one for value in values for one in (value, value.strip())}
+        try:
+            yield
+        finally:
+            self._public = before
 
     def add(self, *values: str) -> None:
         """Values that are never to be shown; those shorter than `SHORTEST` are left out."""
         for value in values:
             for one in (value, value.strip()):
-                if len(one) >= SHORTEST and one not in self._lasting:
+                if len(one) >= SHORTEST and one not in self._lasting and one not in self._public:
                     self._lasting.add(one)
                     self._stale = True
 

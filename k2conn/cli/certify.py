@@ -134,7 +134,7 @@ def _plans(names: Sequence[str]) -> list[Plan]:
 @contextmanager
 def _stand_ins(plans: Sequence[Plan]) -> Iterator[None]:
     """While it lasts, what the files read of the environment and nobody has set is what their tests say, or else its
-    own name: no key opens a venue that is simulated.
+    own name: no key opens a venue that is simulated. What stands in a test is no secret.
     """
     found: dict[str, str] = {}
     for plan in plans:
@@ -144,7 +144,8 @@ def _stand_ins(plans: Sequence[Plan]) -> Iterator[None]:
     missing = [name for name in found if not is_set(name, os.environ)]
     os.environ.update((name, found[name]) for name in missing)
     try:
-        yield
+        with SECRETS.published(found[name] for name in missing):
+            yield
     finally:
         for name in missing:
             os.environ.pop(name, None)

@@ -20,7 +20,7 @@ from k2conn.cli.plan_tables import field_rows, sent_frames
 from k2conn.compiler.language.document import read_document
 from k2conn.engine.conversation.request_frames import frame_text
 from k2conn.errors import SettingsError
-from k2conn.plan import Connection, Plan, Stream
+from k2conn.plan import POLITE_CONNECTS, Connection, Plan, Stream
 from k2conn.records import load_record
 
 _UUID = "00000000-0000-4000-8000-000000000000"
@@ -182,6 +182,10 @@ def _symbols(page: ConnectorPage) -> Iterator[str]:
         yield f"Aliases: {prose(pairs)}."
 
 
+_NO_LIMITS = ("none declared: whether the venue states any is not known; at most "
+              f"{POLITE_CONNECTS.count} attempts to connect in {POLITE_CONNECTS.seconds:g} s are made")
+
+
 def _connection(page: ConnectorPage, connection: Connection, said: Mapping[str, Any]) -> Iterator[str]:
     yield f"## Connection {connection.name}" if len(page.plan.connections) > 1 else "## Connection"
     yield ""
@@ -190,7 +194,7 @@ def _connection(page: ConnectorPage, connection: Connection, said: Mapping[str, 
     for request in connection.before:
         yield f"- before every connect: {code(f'{request.method} {request.url_text}')}"
     limits = ", ".join(f"{name} {value}" for name, value in said.get("limits", {}).items())
-    yield f"- the venue's limits: {prose(limits) or 'none declared'}"
+    yield f"- the venue's limits: {prose(limits) or _NO_LIMITS}"
     yield f"- frames: {_encoding(connection)}"
     if connection.heartbeat:
         beat = connection.heartbeat

@@ -37,10 +37,12 @@ from k2conn.observe import Observers, SessionPlace
 from k2conn.runner import Job, Runner, RunOutcome
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.progress import ProgressLine, ProgressOf
+from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.stopping import unless_stopped
 from k2conn.settings import health_limits, state_folder, tap_token
 from k2conn.workers.channel import WorkerIdentity
 from k2conn.workers.handover import distribute_state, send_left_over
+from k2conn.workers.listed_symbols import ListedSymbols
 from k2conn.workers.worker import Worker
 
 
@@ -96,9 +98,16 @@ def _work(options: RunOptions, environment: Mapping[str, str], identity: WorkerI
 
 def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int:
     """A member of a group, until told to stop."""
-    jobs, read = start.jobs, partial(read_again, partial(jobs_for, options, os.environ, warn=False))
+    listed = ListedSymbols(start.jobs, ReadVariables(dict(os.environ)))
+    asyncio.run(listed.read())
+    start = replace(start, jobs=listed.named(start.jobs))
+    jobs, read_jobs = start.jobs, partial(read_again, partial(jobs_for, options, os.environ, warn=False))
+
+    def read() -> Sequence[Job]:
+        return listed.named(read_jobs())
+
     if settings.state:
-        return _share_by_slot(options, start, settings, read)
+        return _share_by_slot(options, start, settings, read, listed)
     if start.states is not None:
         distribute_state(start.states, jobs, None)
     with recorded(options, os.environ) as observers:
@@ -114,14 +123,16 @@ def _share(options: RunOptions, start: Prepared, settings: GroupSettings) -> int
             reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
             before = partial(send_left_over, jobs, start.settings, None)
             served = _served(runner)
-            ended = on_event_loop(partial(_run, served, options, start, before, sharing.run, reloading))
+            work = partial(listed.followed, sharing.run, sharing.reload)
+            ended = on_event_loop(partial(_run, served, options, start, before, work, reloading))
         finally:
             _report(runner, options, ended)
     return ended.exit_code
 
 
 def _share_by_slot(
-    options: RunOptions, start: Prepared, settings: GroupSettings, read: Callable[[], Sequence[Job]]
+    options: RunOptions, start: Prepared, settings: GroupSettings, read: Callable[[], Sequence[Job]],
+    listed: ListedSymbols,
 ) -> int:
     """The same for a member whose slots have a runner each."""
     with recorded(options, os.environ) as observers:
@@ -144,7 +155,8 @@ def _share_by_slot(
             files = [job.plan.path for job in start.jobs]
             reloading = partial(keep_asking, sharing.reload, lambda: files, options.watch)
             served = _Served(view, observers, view.captured, slots.opened, view)
-            ended = on_event_loop(partial(_run, served, options, start, _nothing, sharing.run, reloading))
+            work = partial(listed.followed, sharing.run, sharing.reload)
+            ended = on_event_loop(partial(_run, served, options, start, _nothing, work, reloading))
         finally:
             report_as_one(slots.report, options, ended)
     return ended.exit_code

@@ -78,19 +78,7 @@ async def _lead(
         await unless_stopped(before(stop), stop)
         if limit is not None:
             loop.call_later(limit, stop.set)
-        return await _followed(pool, listed, stop)
-
-
-async def _followed(pool: WorkerPool, listed: ListedSymbols, stop: asyncio.Event) -> WorkersOutcome:
-    """Runs the workers, while what venues list anew is dealt out to them. A bug in that ends all."""
-    following = asyncio.create_task(listed.follow(pool.reload))
-    following.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
-    try:
-        return await pool.run(stop)
-    finally:
-        if following.done():
-            following.result()
-        following.cancel()
+        return await listed.followed(pool.run, pool.reload, stop)
 
 
 def _report(outcome: WorkersOutcome, options: RunOptions) -> None:

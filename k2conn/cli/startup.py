@@ -46,6 +46,7 @@ from k2conn.sinks.settings import SinkSettings
 from k2conn.spool import spooled
 from k2conn.transports import TRANSPORTS
 from k2conn.variables import prefix_of
+from k2conn.workers.listed_symbols import by_list
 
 MOST_WORKERS = 256
 
@@ -111,7 +112,7 @@ def prepared(options: RunOptions, environment: Mapping[str, str], make: bool = T
         group = group_settings(environment, options.group, settings) if options.shares else None
         if group is not None:
             _check_group(options, workers)
-            slot_table(jobs, group.slots, group.state)
+            slot_table([job for job in jobs if not by_list(job)], group.slots, group.state)
     with problems.noting():
         settings = journaled(settings, jobs, options, workers, states)
         if group is not None and group.state:

@@ -66,28 +66,28 @@ class PlainFrames:
         if not flows or len(leaves) > _LEAVES or any(place is None for place, *_ in described):
             return None
         return native.FrameMapper(
-            leaves=described, flows=tuple(flows), split=split, route=self._route, decode=exactjson.quick,
+            route=(described, self._route), flows=tuple(flows), split=split, decode=exactjson.quick,
             odd=CONVERSION_ERRORS,
         )
 
     def _flow(self, mapping: StreamMapping) -> tuple[Any, ...] | None:
         """What C is told of a stream; None where it cannot map it."""
         stream, key = mapping.stream, mapping.number_key
-        direct = stream.symbol.direct
-        plain = direct is not None and direct.conversion is not None and direct.conversion.kind == "text"
-        symbol = _place(direct.get) if direct is not None and plain else None
+        symbol = _symbol(stream)
         items = _place(stream.each) if stream.each is not None else None
         if symbol is None or (stream.each is not None and items is None) or not mapping.of_text:
             return None
         number = ((_ITEM, (key,)),) if key is not None else None
-        if mapping.window.size == 0 or (key is not None and not key.isascii()):
+        drops = _drops(stream)
+        if drops is None or mapping.window.size == 0 or (key is not None and not key.isascii()):
             return None
-        return (items, symbol, number, partial(self._enter, mapping), partial(self._repeated, mapping), mapping,
+        drop = drops, partial(self._drop, mapping)
+        return (items, symbol, number, drop, partial(self._enter, mapping), partial(self._repeated, mapping), mapping,
                 mapping.window)
 
     # -- what C asks
 
-    def _route(self, text: str) -> int:
+    def _route(self, text: str, _: str) -> int:
         """Twice the number of the stream that takes a message, and 1 more where its items are to be turned; -1 where
         that is not for C.
         """
@@ -102,9 +102,18 @@ class PlainFrames:
         turned = mapping.stream.each is not None and mapping.stream.newest_first(message, scope)
         return 2 * self._flows[at] + turned
 
-    def _enter(self, mapping: StreamMapping, name: str) -> tuple[Any, ...] | None:
-        """The mapper, context and account of a symbol; None where its records are not for C, or not yet."""
-        found = mapping.native(name)
+    def _drop(self, mapping: StreamMapping, message: str, item: str) -> bool:
+        """Whether an item is no record."""
+        scope = self._session.scope
+        scope.message = exactjson.decode(message)
+        return mapping.drops(exactjson.decode(item), scope)
+
+    def _enter(self, mapping: StreamMapping, message: str, item: str) -> tuple[Any, ...] | None:
+        """The mapper, context and account of an item's symbol; None where its records are not for C, or not yet."""
+        scope = self._session.scope
+        scope.message = exactjson.decode(message)
+        name = mapping.native_name(exactjson.decode(item), scope)
+        found = mapping.native(name) if name is not None else None
         expected = found is not None and self._session.subscriptions.expects(
             mapping.stream.name, found[1].resolved.native
         )
@@ -128,21 +137,47 @@ def _place(get: Getter) -> tuple[Any, ...] | None:
     return place if all(type(step) is int or str(step).isascii() for _, steps in place for step in steps) else None
 
 
-def _leaf(path: ConditionPath) -> tuple[tuple[Any, ...] | None, int, frozenset[Any] | None]:
+def _symbol(stream: Stream) -> tuple[tuple[Any, ...], bool] | None:
+    """Where the text stands that says the symbol, and whether it may be a whole number; None where more says it."""
+    direct = stream.symbol.direct
+    if direct is None or direct.conversion is None or direct.conversion.kind != "text":
+        return None
+    place = _place(direct.source or direct.get)
+    return None if place is None else (place, direct.source is None)
+
+
+Leaf = tuple[tuple[Any, ...] | None, int, frozenset[Any] | None, tuple[tuple[bytes, bool], ...]]
+"""Its place, what is asked of it, the values that count, what it may begin or end with: see `native/decisions.h`."""
+
+
+def _leaf(path: ConditionPath) -> Leaf:
     """A leaf as C is told of it; its place is None where that leads elsewhere."""
-    if path.null_at is None:
-        return _place(path.get), int(path.presence), path.wanted
-    place = _place(path.null_at)
-    return place if place is not None and len(place) == 1 else None, 2, None
+    if path.null_at is not None:
+        place = _place(path.null_at)
+        return place if place is not None and len(place) == 1 else None, 2, None, ()
+    affixes = tuple((one.text.encode(), one.last) for one in sorted(path.affixes or ()))
+    place = _place(path.get)
+    if place is None and path.head is not None and path.head.isascii():
+        return ((_ITEM, (path.head,)),), 3, None, ()
+    return place, int(path.presence), path.wanted, affixes
 
 
 def _paths_of(stream: Stream) -> Iterable[ConditionPath] | None:
     """What decides the rules of a stream that are asked of a whole message; None where that is more than paths."""
     found: list[ConditionPath] = []
-    for rule in (stream.snapshot, stream.drop_when, stream.other_order_when):
+    for rule in (stream.snapshot, stream.drop_when if stream.each is None else None, stream.other_order_when):
         if rule is None:
             continue
         if rule.paths is None:
             return None
         found += rule.paths
     return found
+
+
+def _drops(stream: Stream) -> tuple[Leaf, ...] | None:
+    """What decides which items of a message are dropped; None where that is more than paths."""
+    rule = stream.drop_when if stream.each is not None else None
+    if rule is None:
+        return ()
+    leaves = None if rule.paths is None else tuple(map(_leaf, rule.paths))
+    return None if not leaves or len(leaves) > _LEAVES or any(place is None for place, *_ in leaves) else leaves

@@ -22,11 +22,12 @@ def slot_table(jobs: Sequence[Job], slots: int, state: str = "") -> SlotTable:
 
 def _bundled(job: Job) -> Bundled:
     plan = job.plan
-    if asks_for_all(job.wanted):
-        raise SettingsError(f"{plan.name}: nobody knows yet which symbols are all, so they cannot be shared in a group:"
-                            " name them, or run one process")
     names = list(dict.fromkeys(job.wanted))
-    if plan.symbols.list is None or not plan.symbols.list.names:
+    if asks_for_all(names):
+        if not plan.symbols.all:
+            raise SettingsError(f"{plan.name}: which symbols are all the venue's list says, and members read that when"
+                                " they begin: name them, or start the members again")
+    elif plan.symbols.list is None or not plan.symbols.list.names:
         names = [symbol.native for symbol in resolve(plan, tuple(names))]
     streams = ConnectorState(plan, job.streams).streams
     replicas = job.overrides.replicas
@@ -36,4 +37,6 @@ def _bundled(job: Job) -> Bundled:
     ]
     most = min(spread(min(connections, default=None), one.limits.connect or POLITE_CONNECTS)
                for one in plan.connections)
-    return Bundled(plan.name, tuple(map(tuple, bundles(plan, streams, names))), most, max(1, len(streams)))
+    # the venue's word for all is one subscription, which one member has
+    bundled = [names] if asks_for_all(names) else bundles(plan, streams, names)
+    return Bundled(plan.name, tuple(map(tuple, bundled)), most, max(1, len(streams)))

@@ -2,10 +2,11 @@
    but plain paths, what `k2conn.engine.frame_pipeline` does with the decoder, the router, the stream's mapping and the
    duplicate window, without making Python's objects of what the frame says.
 
-   A FrameMapper belongs to one connection. Python (`k2conn.engine.mapping.frame_mapper`) describes to it what a route is
-   known by (its *leaves*), and each stream that it can map (a *flow*): where its items are, their symbol, their number. It
-   asks Python once for each route (`route`) and for each symbol (`enter`), and remembers the answer. Of what it must not
-   decide (a record that came before, or with other content) it tells the flow's `odd`.
+   A FrameMapper belongs to one connection. Python (`k2conn.engine.plain_frames`) describes to it what the route of a
+   message depends on, and each stream that it can map (a *flow*): where its items are, their symbol, their number, what
+   decides which of them are dropped. It asks Python once for each decision (decisions.h) and for each symbol (`enter`), and
+   remembers the answer. Of what it must not decide (a record that came before, or with other content) it tells the flow's
+   `odd`.
 
    `take` goes through frames from one on until it meets what is not plain, and says where that is: frame and item. What came
    before is in the list of envelopes, in the duplicate window, and in the accounts; of the item itself nothing is anywhere.
@@ -13,36 +14,32 @@
    written into the accounts at its end, or before Python is asked for anything that might look at them.
 
    It runs with the interpreter's lock all the time, and is not entered again: `take` from what it calls is refused.
-   Bounds: LEAVES, FLOWS, ROUTES that are remembered, SYMBOLS of a flow, TOUCHED tallies until they are booked. */
+   Bounds: FLOWS, SYMBOLS of a flow, TOUCHED tallies until they are booked. */
 #ifndef K2CONN_FRAME_MAPPER_H
 #define K2CONN_FRAME_MAPPER_H
 
-#define LEAVES 64
+#include "decisions.h"
+
 #define FLOWS 64
-#define ROUTES 2000
+#define LARGEST_NUMBER 1000000000000000000 /* of a record; one beyond is looked at with care */
 #define SYMBOLS 20000
 #define TOUCHED 64
-#define LONGEST_LEAF 200 /* bytes of a text that a route is known by; with a longer one the frame is not plain */
-
-typedef struct {
-    Place place;
-    int presence;     /* 1: it only counts that something is there; 2: be it null */
-    PyObject *wanted; /* a frozenset of the values that count, all others only as true or not; NULL where all count */
-} Leaf;
 
 /* What is known of a symbol on a flow, and what is not yet in its account. */
 typedef struct {
     PyObject *mapper, *context, *account; /* owned */
-    int64_t received, event;
-    PyObject *price;   /* owned: of the latest record; NULL where nothing is to be booked */
+    int64_t received, filtered, event;
+    PyObject *price;   /* owned: of the latest record; NULL where none is to be booked */
     PyObject *numbers; /* owned: the state of the symbol's numbers, with something to book; or NULL */
     int64_t last;      /* ... the latest of them */
 } Tally;
 
 typedef struct {
     Place items, symbol, number;              /* nowhere: the message is the item; there is no number */
+    Decision drop;                            /* 1: the item is no record; without leaves all are some */
+    int whole;                                /* whether a symbol may be a whole number as well as a text */
     PyObject *enter, *odd, *mapping, *window; /* owned; the last is the duplicate window */
-    PyObject *known;                          /* owned: a dict from the venue's name of a symbol to its place in: */
+    PyObject *known;                          /* owned: a dict from what says a symbol to its place in: */
     Tally *tallies;
     int count, room;
     PyObject *young, *old;                    /* owned: the window's dicts, as long as nobody else may change them; or NULL */
@@ -57,15 +54,12 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    PyObject *route, *decode; /* text of a message -> 2 * flow + whether its items are turned, or -1; text -> value */
-    PyObject *routes;         /* a dict from what a route is known by to the same */
+    PyObject *decode;         /* text -> value */
     PyObject *odd;            /* exceptions after which a value's full reader is asked */
+    Decision route;           /* 2 * flow + whether its items are turned, or -1: it is none of theirs */
     Place split;              /* where the messages of a frame are; nowhere: it is one */
-    Leaf *leaves;
     Flow *flows;
-    int leaf_count, flow_count, busy;
-    PyObject *last_key; /* owned: what the route before was known by; and that */
-    long last_route;
+    int flow_count, busy;
     PyObject *scope, *out, *moment, *epoch; /* of the call under way: the caller's, the caller's, owned, owned */
     int64_t received;
     Py_ssize_t frame;        /* the one that is mapped, or was when something went wrong */
@@ -74,7 +68,7 @@ typedef struct {
     JsonText json;
 } FrameMapper;
 
-static PyObject *name_received, *name_event, *name_moment, *name_price, *name_numbers, *name_last, *name_epoch,
+static PyObject *name_received, *name_filtered, *name_event, *name_moment, *name_price, *name_numbers, *name_last, *name_epoch,
     *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_symbol;
 
 static int name_attributes(void)
@@ -82,7 +76,7 @@ static int name_attributes(void)
     static const struct {
         PyObject **to;
         const char *name;
-    } names[] = {{&name_received, "received"}, {&name_event, "last_event_us"}, {&name_moment, "last_received_us"},
+    } names[] = {{&name_received, "received"}, {&name_filtered, "filtered"}, {&name_event, "last_event_us"}, {&name_moment, "last_received_us"},
                  {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"}, {&name_epoch, "epoch"},
                  {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
                  {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_symbol, "symbol"}};
@@ -119,13 +113,21 @@ static int keep_number(const FrameMapper *self, PyObject *numbers, int64_t numbe
                    || set_int(numbers, name_event_us, event) < 0 ? -1 : 0;
 }
 
+static int add_to(PyObject *account, PyObject *name, int64_t *more)
+{
+    int64_t before, counted = *more;
+    *more = 0;
+    return get_int(account, name, &before) < 0 ? -1 : set_int(account, name, before + counted);
+}
+
 static int book(const FrameMapper *self, Tally *tally)
 {
-    int64_t before;
-    if (get_int(tally->account, name_received, &before) < 0
-        || set_int(tally->account, name_received, before + tally->received) < 0)
+    if (tally->filtered && add_to(tally->account, name_filtered, &tally->filtered) < 0)
         return -1;
-    tally->received = 0;
+    if (!tally->received)
+        return 0;
+    if (add_to(tally->account, name_received, &tally->received) < 0)
+        return -1;
     if (set_int(tally->account, name_event, tally->event) < 0
         || PyObject_SetAttr(tally->account, name_moment, self->moment) < 0
         || PyObject_SetAttr(tally->account, name_price, tally->price) < 0)
@@ -147,7 +149,7 @@ static int book_all(FrameMapper *self)
             else
                 PyErr_Clear();
         }
-        tally->received = 0;
+        tally->received = tally->filtered = 0;
         Py_CLEAR(tally->price);
         Py_CLEAR(tally->numbers);
     }
@@ -160,14 +162,22 @@ static int book_all(FrameMapper *self)
     return type != NULL ? -1 : 0;
 }
 
+/* Something of a symbol is to be booked. 0, or -1 with an exception set. */
+static int touch(FrameMapper *self, Tally *tally)
+{
+    if (tally->received || tally->filtered)
+        return 0;
+    if (self->touched_count == TOUCHED && book_all(self) < 0)
+        return -1;
+    self->touched[self->touched_count++] = tally;
+    return 0;
+}
+
 /* One more record of a symbol. 0, or -1 with an exception set. */
 static int count_record(FrameMapper *self, Tally *tally, int64_t event, PyObject *price)
 {
-    if (!tally->received) {
-        if (self->touched_count == TOUCHED && book_all(self) < 0)
-            return -1;
-        self->touched[self->touched_count++] = tally;
-    }
+    if (touch(self, tally) < 0)
+        return -1;
     tally->received++;
     tally->event = event;
     Py_XSETREF(tally->price, Py_NewRef(price));
@@ -176,90 +186,29 @@ static int count_record(FrameMapper *self, Tally *tally, int64_t event, PyObject
 
 /* -- routes: below, 1 is done, 0 is not plain, -1 is an exception */
 
-/* What counts of the value at a leaf, into the key of a route. */
-static int put_leaf(Buffer *key, const Leaf *leaf, const Given *given)
-{
-    int at = node_at(&leaf->place, given);
-    const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
-    if (node == NULL || (node->kind == JSON_NULL && leaf->presence < 2))
-        return put_bytes(key, "-", 1) < 0 ? -1 : 1;
-    if (leaf->presence)
-        return put_bytes(key, "+", 1) < 0 ? -1 : 1;
-    int counts = node->kind == JSON_STRING || node->kind == JSON_FALSE || node->kind == JSON_TRUE;
-    if (leaf->wanted != NULL) {
-        counts = 0;
-        if (node->kind < JSON_LIST) {
-            PyObject *value = object_of(given, at);
-            counts = value != NULL ? PySet_Contains(leaf->wanted, value) : -1;
-            Py_XDECREF(value);
-            if (counts < 0)
-                return -1;
-        }
-        if (!counts)
-            return put_bytes(key, json_is_true(given->json, at) ? "y" : "n", 1) < 0 ? -1 : 1;
-    }
-    if (!counts || node->size > LONGEST_LEAF)
-        return 0;
-    char kind = (char)('0' + node->kind);
-    return put_bytes(key, &kind, 1) < 0 || put_text(key, given->json->text + node->start, node->size) < 0 ? -1 : 1;
-}
-
-/* Asks Python, and remembers it. */
-static int ask_route(FrameMapper *self, const Given *given, PyObject *key, long *found)
-{
-    const JsonNode *node = given->json->nodes + given->top;
-    PyObject *text = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
-    PyObject *route = text != NULL ? PyObject_CallOneArg(self->route, text) : NULL;
-    Py_XDECREF(text);
-    *found = route != NULL ? PyLong_AsLong(route) : -1;
-    int done = route == NULL || (*found == -1 && PyErr_Occurred()) ? -1 : 1;
-    if (done == 1 && *found >= 2 * self->flow_count) {
-        PyErr_SetString(PyExc_ValueError, "no such flow");
-        done = -1;
-    }
-    if (done == 1 && PyDict_GET_SIZE(self->routes) < ROUTES && PyDict_SetItem(self->routes, key, route) < 0)
-        done = -1;
-    Py_XDECREF(route);
-    return done;
-}
-
 /* The route of the message that `given` begins at. */
 static int find_route(FrameMapper *self, const Given *given, long *found)
 {
-    Buffer key;
-    int done = 1;
-    buffer_open(&key);
-    for (int at = 0; done == 1 && at < self->leaf_count; at++)
-        done = put_leaf(&key, self->leaves + at, given);
-    if (done == 1 && self->last_key != NULL && PyBytes_GET_SIZE(self->last_key) == key.used
-        && memcmp(PyBytes_AS_STRING(self->last_key), key.bytes, (size_t)key.used) == 0) {
-        *found = self->last_route;
-    } else if (done == 1) {
-        PyObject *bytes = PyBytes_FromStringAndSize(key.bytes, key.used);
-        PyObject *known = bytes != NULL ? PyDict_GetItemWithError(self->routes, bytes) : NULL;
-        if (known != NULL)
-            *found = PyLong_AsLong(known);
-        else
-            done = PyErr_Occurred() ? -1 : ask_route(self, given, bytes, found);
-        if (done == 1) {
-            Py_XSETREF(self->last_key, Py_NewRef(bytes));
-            self->last_route = *found;
-        }
-        Py_XDECREF(bytes);
+    int done = decide(&self->route, given, found);
+    if (done == 1 && *found >= 2 * self->flow_count) {
+        PyErr_SetString(PyExc_ValueError, "no such flow");
+        return -1;
     }
-    buffer_close(&key);
     return done;
 }
 
 /* -- items */
 
 /* A symbol that was not met yet: Python says what it is mapped by. */
-static int enter_symbol(FrameMapper *self, Flow *flow, PyObject *native, Tally **found)
+static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObject *name, Tally **found)
 {
     PyObject *mapper, *context, *account;
     if (book_all(self) < 0 || flow->count == SYMBOLS)
         return PyErr_Occurred() ? -1 : 0;
-    PyObject *told = PyObject_CallOneArg(flow->enter, native);
+    PyObject *message = text_of_node(given, given->top), *item = message != NULL ? text_of_node(given, given->node) : NULL;
+    PyObject *told = item != NULL ? PyObject_CallFunctionObjArgs(flow->enter, message, item, NULL) : NULL;
+    Py_XDECREF(message);
+    Py_XDECREF(item);
     if (told == NULL || told == Py_None) {
         Py_XDECREF(told);
         return told == NULL ? -1 : 0;
@@ -281,12 +230,12 @@ static int enter_symbol(FrameMapper *self, Flow *flow, PyObject *native, Tally *
         }
     }
     PyObject *number = done == 1 ? PyLong_FromLong(flow->count) : NULL;
-    if (number == NULL || PyDict_SetItem(flow->known, native, number) < 0)
+    if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0)
         done = -1;
     Py_XDECREF(number);
     if (done == 1) {
         *found = flow->tallies + flow->count++;
-        **found = (Tally){Py_NewRef(mapper), Py_NewRef(context), Py_NewRef(account), 0, 0, NULL};
+        **found = (Tally){.mapper = Py_NewRef(mapper), .context = Py_NewRef(context), .account = Py_NewRef(account)};
     }
     Py_DECREF(told);
     return done;
@@ -296,16 +245,16 @@ static int find_symbol(FrameMapper *self, Flow *flow, const Given *given, Tally 
 {
     int at = node_at(&flow->symbol, given);
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
-    if (node == NULL || !(node->kind == JSON_INT || (node->kind == JSON_STRING && node->size)))
+    if (node == NULL || !((node->kind == JSON_INT && flow->whole) || (node->kind == JSON_STRING && node->size)))
         return 0;
-    PyObject *native = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
-    PyObject *place = native != NULL ? PyDict_GetItemWithError(flow->known, native) : NULL;
+    PyObject *name = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
+    PyObject *place = name != NULL ? PyDict_GetItemWithError(flow->known, name) : NULL;
     int done = 1;
     if (place != NULL)
         *found = flow->tallies + PyLong_AsLong(place);
     else
-        done = PyErr_Occurred() ? -1 : enter_symbol(self, flow, native, found);
-    Py_XDECREF(native);
+        done = PyErr_Occurred() ? -1 : enter_symbol(self, flow, given, name, found);
+    Py_XDECREF(name);
     return done;
 }
 
@@ -318,6 +267,8 @@ static int is_next(const Flow *flow, const Given *given, const Tally *tally, PyO
     if (node == NULL || node->kind != JSON_INT)
         return 0;
     *number = json_int(given->json, node);
+    if (*number >= LARGEST_NUMBER)
+        return 0;
     *numbers = tally->numbers != NULL ? Py_NewRef(tally->numbers) : PyObject_GetAttr(tally->context, name_numbers);
     if (*numbers == NULL || *numbers == Py_None)
         return *numbers == NULL ? -1 : 0;
@@ -420,7 +371,18 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
     Tally *tally = NULL;
     PyObject *numbers = NULL, *price = NULL;
     int64_t number = 0;
+    long dropped = 0;
     int done = find_symbol(self, flow, given, &tally);
+    if (done == 1 && flow->drop.count)
+        done = decide(&flow->drop, given, &dropped);
+    if (done == 1 && dropped) {
+        if (flow->number.count) /* it counts all the same */
+            return 0;
+        *kept = 1;
+        done = touch(self, tally);
+        tally->filtered += done == 0;
+        return done < 0 ? -1 : 1;
+    }
     if (done == 1 && flow->number.count)
         done = is_next(flow, given, tally, &numbers, &number);
     if (done != 1) {
@@ -576,9 +538,14 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
 {
     FrameMapper *self = (FrameMapper *)object;
     Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->route);
     Py_VISIT(self->decode);
+    int met = visit_decision(&self->route, visit, arg);
+    if (met)
+        return met;
     for (Flow *flow = self->flows; flow < self->flows + self->flow_count; flow++) {
+        met = visit_decision(&flow->drop, visit, arg);
+        if (met)
+            return met;
         Py_VISIT(flow->enter);
         Py_VISIT(flow->odd);
         Py_VISIT(flow->mapping);
@@ -598,15 +565,12 @@ static int frame_mapper_clear(PyObject *object)
     FrameMapper *self = (FrameMapper *)object;
     if (self->busy)
         return 0;
-    for (; self->leaf_count; self->leaf_count--) {
-        forget_place(&self->leaves[self->leaf_count - 1].place);
-        Py_CLEAR(self->leaves[self->leaf_count - 1].wanted);
-    }
     for (; self->flow_count; self->flow_count--) {
         Flow *flow = self->flows + self->flow_count - 1;
         forget_place(&flow->items);
         forget_place(&flow->symbol);
         forget_place(&flow->number);
+        forget_decision(&flow->drop);
         Py_CLEAR(flow->enter);
         Py_CLEAR(flow->odd);
         Py_CLEAR(flow->mapping);
@@ -621,11 +585,9 @@ static int frame_mapper_clear(PyObject *object)
         PyMem_Free(flow->tallies);
     }
     forget_place(&self->split);
-    Py_CLEAR(self->route);
+    forget_decision(&self->route);
     Py_CLEAR(self->decode);
-    Py_CLEAR(self->routes);
     Py_CLEAR(self->odd);
-    Py_CLEAR(self->last_key);
     return 0;
 }
 
@@ -635,51 +597,26 @@ static void frame_mapper_end(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     frame_mapper_clear(object);
-    PyMem_Free(self->leaves);
     PyMem_Free(self->flows);
     type->tp_free(object);
     Py_DECREF(type);
 }
 
-/* A place of text, which may be None where that is allowed. 0, or -1 with an exception set and nothing owned. */
-static int read_text_place(PyObject *given, int needed, Place *place)
-{
-    if (read_place(given, place) < 0)
-        return -1;
-    if (is_of_text(place) || (!needed && !place->count))
-        return 0;
-    forget_place(place);
-    PyErr_SetString(PyExc_ValueError, "such a path does not lead into a text");
-    return -1;
-}
-
-/* A leaf of (place, 0 to 2, frozenset or None). */
-static int read_text_leaf(PyObject *given, Leaf *leaf)
-{
-    PyObject *place, *wanted;
-    if (!PyArg_ParseTuple(given, "OiO", &place, &leaf->presence, &wanted) || read_text_place(place, 1, &leaf->place) < 0)
-        return -1;
-    leaf->wanted = wanted != Py_None ? Py_NewRef(wanted) : NULL;
-    if (leaf->wanted == NULL || PyFrozenSet_CheckExact(wanted))
-        return 0;
-    forget_place(&leaf->place);
-    Py_CLEAR(leaf->wanted);
-    PyErr_SetString(PyExc_TypeError, "a leaf has a frozenset or None");
-    return -1;
-}
-
-/* A flow of (items, symbol, number, enter, odd, mapping, window). */
+/* A flow of (items, (symbol, whole), number, drop, enter, odd, mapping, window). */
 static int read_flow(PyObject *given, Flow *flow)
 {
-    PyObject *items, *symbol, *number, *enter, *odd, *mapping, *window;
+    PyObject *items, *symbol, *number, *drop, *enter, *odd, *mapping, *window;
     *flow = (Flow){0};
-    if (!PyArg_ParseTuple(given, "OOOOOOO", &items, &symbol, &number, &enter, &odd, &mapping, &window))
+    if (!PyArg_ParseTuple(given, "O(Op)OOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &mapping,
+                          &window))
         return -1;
     if (read_text_place(items, 0, &flow->items) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
-        || read_text_place(number, 0, &flow->number) < 0 || (flow->known = PyDict_New()) == NULL) {
+        || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
+        || (flow->known = PyDict_New()) == NULL) {
         forget_place(&flow->items);
         forget_place(&flow->symbol);
         forget_place(&flow->number);
+        forget_decision(&flow->drop);
         return -1;
     }
     flow->enter = Py_NewRef(enter);
@@ -691,30 +628,24 @@ static int read_flow(PyObject *given, Flow *flow)
 
 static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"leaves", "flows", "split", "route", "decode", "odd", NULL};
-    PyObject *leaves, *flows, *split, *route, *decode, *odd;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "O!O!OOOO!", names, &PyTuple_Type, &leaves, &PyTuple_Type, &flows,
-                                     &split, &route, &decode, &PyTuple_Type, &odd))
+    static char *names[] = {"route", "flows", "split", "decode", "odd", NULL};
+    PyObject *route, *flows, *split, *decode, *odd;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OOO!", names, &route, &PyTuple_Type, &flows, &split, &decode,
+                                     &PyTuple_Type, &odd))
         return NULL;
-    if (PyTuple_GET_SIZE(leaves) > LEAVES || PyTuple_GET_SIZE(flows) > FLOWS) {
-        PyErr_SetString(PyExc_ValueError, "too many leaves or flows");
+    if (PyTuple_GET_SIZE(flows) > FLOWS) {
+        PyErr_SetString(PyExc_ValueError, "too many flows");
         return NULL;
     }
     FrameMapper *self = (FrameMapper *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    self->leaves = PyMem_Calloc((size_t)PyTuple_GET_SIZE(leaves) + 1, sizeof(Leaf));
     self->flows = PyMem_Calloc((size_t)PyTuple_GET_SIZE(flows) + 1, sizeof(Flow));
-    self->routes = PyDict_New();
-    self->route = Py_NewRef(route);
     self->decode = Py_NewRef(decode);
     self->odd = Py_NewRef(odd);
-    int done = self->leaves == NULL || self->flows == NULL || self->routes == NULL ? -1
-               : read_text_place(split, 0, &self->split);
-    if (done < 0 && !PyErr_Occurred())
+    if (self->flows == NULL)
         PyErr_NoMemory();
-    for (; done == 0 && self->leaf_count < PyTuple_GET_SIZE(leaves); self->leaf_count += done == 0)
-        done = read_text_leaf(PyTuple_GET_ITEM(leaves, self->leaf_count), self->leaves + self->leaf_count);
+    int done = self->flows == NULL || read_decision(route, &self->route) < 0 ? -1 : read_text_place(split, 0, &self->split);
     for (; done == 0 && self->flow_count < PyTuple_GET_SIZE(flows); self->flow_count += done == 0)
         done = read_flow(PyTuple_GET_ITEM(flows, self->flow_count), self->flows + self->flow_count);
     if (done == 0)

@@ -1,7 +1,7 @@
 /* JSON as a flat list of its values, each with the place of its text: nothing is converted before somebody wants it.
 
    `json_scan` takes plain texts only, which are most of what venues send: no escapes in strings, no exponents, whole
-   numbers of at most SHORT_DIGITS digits, no more than JSON_NODES values and JSON_DEPTH levels. Of these it checks the
+   numbers of 64 bits (times in nanoseconds have 19 digits), no more than JSON_NODES values and JSON_DEPTH levels. Of these it checks the
    whole grammar, and says 0 for anything else: that is for the decoder, which reads it or says what is wrong. Strings
    are not checked for UTF-8, so the text must be known to be that.
 
@@ -65,6 +65,12 @@ static inline int is_digit(char letter)
     return letter >= '0' && letter <= '9';
 }
 
+/* Whether that many digits, of which the first is not 0 unless it is alone, are a number of 64 bits, whatever its sign. */
+static inline int fits_int64(const char *digits, Py_ssize_t count)
+{
+    return count <= SHORT_DIGITS || (count == SHORT_DIGITS + 1 && memcmp(digits, "9223372036854775807", (size_t)count) <= 0);
+}
+
 /* Where a number ends; NULL where it is not plain. */
 static const char *json_number(const char *at, const char *end, uint8_t *kind)
 {
@@ -82,7 +88,7 @@ static const char *json_number(const char *at, const char *end, uint8_t *kind)
         *kind = JSON_FRACTION;
         if (at - point < 2 || at - start > LONGEST_NUMBER)
             return NULL;
-    } else if (count > SHORT_DIGITS || (*start == '-' && *digits == '0')) {
+    } else if (!fits_int64(digits, count) || (*start == '-' && *digits == '0')) {
         return NULL;
     }
     return at < end && (*at == 'e' || *at == 'E') ? NULL : at;

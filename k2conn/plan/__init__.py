@@ -14,7 +14,7 @@ Words (never mixed): *frame* (from the socket) -> *message* (decoded) -> *item* 
 from __future__ import annotations
 
 from k2conn.plan.audit import AUDITED, Audit
-from k2conn.plan.conditions import ConditionPath, Match
+from k2conn.plan.conditions import Affix, ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
@@ -45,6 +45,7 @@ __all__ = [
     "AUDITED",
     "POLITE_CONNECTS",
     "ROOTS",
+    "Affix",
     "Answer",
     "Audit",
     "Backfill",

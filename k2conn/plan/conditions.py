@@ -8,6 +8,13 @@ from typing import NamedTuple
 from k2conn.plan.values import Condition, Getter, Json
 
 
+class Affix(NamedTuple):
+    """What a text begins with, or (``last``) ends with."""
+
+    text: str
+    last: bool
+
+
 class ConditionPath(NamedTuple):
     """One plain path that a condition reads; ``presence``: only whether something is there matters."""
 
@@ -22,6 +29,8 @@ class ConditionPath(NamedTuple):
     """
     null_at: Getter | None = None
     """Where a null counts as something that is there: what leads to it."""
+    affixes: frozenset[Affix] | None = None
+    """Where all that is asked of a text is whether it begins or ends so: what it is asked for; else None."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class DirectPath(NamedTuple):
     conversion: FastConversion | None = None
     rounded: bool = False
     """Whether the field's reader rounds what ``convert`` refuses."""
+    source: Getter | None = None
+    """Where the text stands of which alone ``get`` makes its value, by a pattern or another case."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ class _TestConnection:
         self.pipeline = self.pipelines[0]
         self.envelopes: list[Envelope] = []
         """All that came of the test's frames."""
+        self.became = ""
+        """What the latest frame was, where it gave nothing."""
         self.opened = False
         self.answered = 0
         self.calling: dict[FramePipeline, int] = {}
@@ -199,7 +201,9 @@ class _TestConnection:
         return [one for one in self.pipelines if turn.socket in (None, one.session.connection.name)]
 
     def _receive(self, turn: DialogueTurn) -> None:
+        counted = self._counts()
         envelopes = self._mapped(turn) if self.rows is None else self._mapped_rows(turn, self.rows)
+        self.became = _became(counted, self._counts())
         self.envelopes += envelopes
         kinds = [{field.name: field.kind for field in e.schema.fields} for e in envelopes if e.schema is not None]
         records = [e.schema.decode_plain(e.value) for e in envelopes if e.schema is not None]
@@ -210,6 +214,11 @@ class _TestConnection:
         if turn.records is not None or self.example.verdicts is None:
             self._compare(turn, "record", wanted, records, kinds)
         self._compare(turn, "dead letter", list(turn.dead_letters or ()), dead, [{}] * len(dead))
+
+    def _counts(self) -> tuple[int, int, int]:
+        """How much was known by no rule, was a matter of the connection, and made no record though it could have."""
+        ledger = self.connector_state.ledger
+        return ledger.unrecognised, ledger.control, ledger.totals()["filtered"]
 
     def _mapped(self, turn: DialogueTurn) -> list[Envelope]:
         """What comes of a frame."""
@@ -237,7 +246,7 @@ class _TestConnection:
     ) -> None:
         """Adds the differences; ``kinds`` are the kinds of each record's fields, by name."""
         if len(expected) != len(found) and (turn.records is not None or turn.dead_letters is not None or found):
-            shown = "; ".join(self._shown(one) for one in found[:3]) or "none"
+            shown = "; ".join(self._shown(one) for one in found[:3]) or f"none{self.became}"
             self.add_difference(turn.line, f"{what}s", str(len(expected)), f"{len(found)}: {shown}")
         for at, (wanted, got, kind) in enumerate(zip(expected, found, kinds, strict=False)):
             for name, value in _flat(wanted):
@@ -289,6 +298,15 @@ class _TestConnection:
     def add_difference(self, line: int, what: str, expected: str, found: str) -> None:
         """Adds one difference."""
         self.differences.append(Difference(self.example.name, line, what, expected, found))
+
+
+def _became(before: tuple[int, int, int], after: tuple[int, int, int]) -> str:
+    unknown, control, filtered = (new - old for old, new in zip(before, after, strict=True))
+    if filtered:
+        return f"; {filtered} {'item was' if filtered == 1 else 'items were'} left out as the stream says"
+    if control:
+        return "; a word of the connection takes the message (ignore, answer, a reply or an error)"
+    return "; no rule knows the message: the `when` of no stream holds" if unknown else ""
 
 
 def in_larger_decimals(wanted: Mapping[str, Any], name: str, found: Mapping[str, Any]) -> Mapping[str, Any]:

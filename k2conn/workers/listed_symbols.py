@@ -1,5 +1,5 @@
 """Which symbols are all of a venue, for connectors that are asked for all and run in several processes: the leading one
-reads the venue's list, so that it can deal out what the list names.
+of some workers, or each member of a group, reads the venue's list, so that what the list names can be shared.
 
 What is listed later is dealt out, too. What is no longer listed stays where it is: the venue ends it.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS
 from k2conn.engine.symbol_directory import SymbolDirectory
@@ -22,6 +23,7 @@ from k2conn.runner.wanted_symbols import asks_for_all
 
 TRIES = 3
 """Attempts to read a list at the start; without it there is nothing to run."""
+Outcome = TypeVar("Outcome")
 _LOOK = 0.5
 """Seconds between two looks whether a list was read again."""
 
@@ -32,7 +34,7 @@ class ListedSymbols:
     def __init__(self, jobs: Iterable[Job], environment: Mapping[str, str]) -> None:
         self._lists = {
             job.plan.name: _VenueList(job, listing, environment) for job in jobs
-            if (listing := job.plan.symbols.list) is not None and _by_list(job)
+            if (listing := job.plan.symbols.list) is not None and by_list(job)
         }
 
     async def read(self) -> None:
@@ -43,10 +45,28 @@ class ListedSymbols:
     def shared(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs, each that is asked for all with the names that these are as far as is known now."""
         return [
-            replace(job, share=self._lists[job.plan.name].names) if _by_list(job) and job.plan.name in self._lists
+            replace(job, share=self._lists[job.plan.name].names) if by_list(job) and job.plan.name in self._lists
             else job
             for job in jobs
         ]
+
+    def named(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs, each that is asked for all as one that is asked for these names."""
+        return [replace(job, symbols=job.share or job.symbols, share=None) for job in self.shared(jobs)]
+
+    async def followed(
+        self, work: Callable[[asyncio.Event], Awaitable[Outcome]], deal_out: Callable[[], Awaitable[object]],
+        stop: asyncio.Event,
+    ) -> Outcome:
+        """Works until told to stop, while what venues list anew is dealt out. A bug in that ends all."""
+        following = asyncio.create_task(self.follow(deal_out))
+        following.add_done_callback(lambda done: stop.set() if not done.cancelled() and done.exception() else None)
+        try:
+            return await work(stop)
+        finally:
+            if following.done():
+                following.result()
+            following.cancel()
 
     async def follow(self, deal_out: Callable[[], Awaitable[object]]) -> None:
         """Reads the lists again as often as the files say, until cancelled; ``deal_out`` is called for new names.
@@ -85,7 +105,7 @@ class _VenueList:
 
     def _give_up(self) -> bool:
         raise Unreachable(f"{self._connector}: which symbols are `all` its list says, and that could not be read in "
-                          f"{TRIES} tries; so there is nothing to deal out to workers")
+                          f"{TRIES} tries; so there is nothing to share")
 
     async def keep(self) -> None:
         """Reads it again and again, where the file says how often."""
@@ -103,6 +123,6 @@ class _VenueList:
         return bool(new)
 
 
-def _by_list(job: Job) -> bool:
+def by_list(job: Job) -> bool:
     """Whether a job is asked for all symbols, and only the venue's list can say which these are."""
     return asks_for_all(job.wanted) and not job.plan.symbols.all

@@ -615,6 +615,10 @@ def test_a_mock_says_why_it_has_no_data(rows: list[dict[str, Any]] | None, why: 
          [{"native": "A-B"}, {"native": "C-D"}]),
         ("/{$symbols.base}/to/{$symbols.quote}", "/A,C/to/B,D",
          [{"base": "A", "quote": "B"}, {"base": "C", "quote": "D"}]),
+        ('{"n": {$symbols.count}, "of": 1, "ids": [{$symbols}]}', '{"n": 2, "of": 1, "ids": [A-B,C-D]}',
+         [{"native": "A-B"}, {"native": "C-D"}]),
+        ({"ask": "{$topics.count}1:{$topics}"}, {"ask": "121:a,b"}, [{"topic": "a"}, {"topic": "b"}]),
+        ({"ask": "{$topics.count}1:{$topics}"}, {"ask": "122:a,b"}, None),
         ([{"ticket": "$uuid"}, {"codes": "$symbols"}], [{"ticket": "x"}, {"codes": ["A", "B"]}],
          [{"native": "A"}, {"native": "B"}]),
         ({"args": {"$each_symbol": {"base": "$symbol.base", "to": "$symbol.quote"}}, "id": "$counter"},
@@ -633,7 +637,7 @@ def test_a_frame_gives_back_what_its_template_was_rendered_with(
     assert shape is not None
     assert shape.match(frame, found) is (rows is not None)
     if rows is not None:
-        common = {name: value for name, value in found.common.items() if name not in ("uuid", "counter", "now")}
+        common = {name: value for name, value in found.common.items() if name not in ("uuid", "counter", "now", "count")}
         assert (found.rows or [common]) == rows
 
 

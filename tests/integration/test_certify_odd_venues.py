@@ -14,7 +14,9 @@ from k2conn.tools.certify.certification import Certification
 from k2conn.tools.certify.fault_scenarios import chosen
 from k2conn.tools.certify.report import failures
 from k2conn.tools.mock.faults import corrupted
+from tests.integration.test_run import environment
 from tests.support.plans import HEAD
+from tests.support.warm_process import k2conn
 
 CONNECTION = """
 connection:
@@ -67,3 +69,28 @@ def test_it_is_proven(text: str, tmp_path: Path) -> None:
 def test_a_changed_frame_that_can_still_be_read_loses_its_end() -> None:
     assert corrupted(b"\1abc") == b"\xfeabc"
     assert corrupted(b"\1abc", lambda frame: frame[0] == 0xFE) == b"\1ab"
+
+
+def test_a_word_that_stands_for_a_secret_in_tests_is_a_part_of_others(tmp_path: Path) -> None:
+    """Broken frames with that word in them become dead letters as they came: what a file shows is no secret."""
+    spec = tmp_path / "venue.yaml"
+    spec.write_text(HEAD + """
+connection:
+  url: wss://venue.example/ws
+  steps: [{send: {op: sub, symbols: $symbols, key: $env.K2_VENUE_KEY}, for: trade, expect: first-data}]
+streams:
+  trade:
+    when: {ch: trade}
+    fields:
+      {symbol: s, trade_id: paging_token, price: p, quantity: q, timestamp: $received_at, side: {value: UNKNOWN}}
+tests:
+  - name: a trade
+    env: {K2_VENUE_KEY: token}
+    dialogue:
+      - sent: {op: sub, symbols: [BTC-USD, ETH-USD], key: token}
+      - received: {ch: trade, s: BTC-USD, paging_token: 7, p: 64000.5, q: 2}
+        records: [{price: "64000.5"}]
+""")
+    done = k2conn("certify", spec, "--duration", "1s", "--faults", "corrupt", cwd=tmp_path, env=environment())
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "venue: passed" in done.stdout

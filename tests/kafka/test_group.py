@@ -17,6 +17,7 @@ import pytest
 from k2conn.compiler.compiler import load_plan
 from k2conn.tools.mock.exchange import MockExchange
 from k2conn.tools.mock.server import MockServer
+from tests.integration.test_all_symbols import ListedVenue
 from tests.integration.test_health import get
 from tests.integration.test_run import environment
 from tests.integration.test_workers import timed
@@ -402,6 +403,44 @@ def test_all_members_read_their_files_again_when_told_so(
             for member in run:
                 assert "reloaded: the slots have the symbols that the files say now" in member.text
                 await member.stop()
+
+    main()
+
+
+@pytest.mark.parametrize("variables", [{}, {"K2_STATE": "kafka"}], ids=["one runner", "a runner a slot"])
+def test_all_symbols_that_a_venue_lists_are_shared_also_those_that_are_listed_later(
+    broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    prefix = kafka_topic("g")
+    names = [f"{base}-USD" for base in ("BTC", "ETH", "SOL", "XRP", "ADA", "DOT")]
+
+    @timed
+    async def main() -> None:
+        venue = ListedVenue(*names)
+        async with venue.written() as text:
+            file = tmp_path / "venue.yaml"
+            file.write_text(text)
+            members = Members(tmp_path, {
+                "K2_VENUE_SYMBOLS": "all", "K2_VENUE_STREAMS": "trade", "K2_GROUP": "g",
+                "K2_KAFKA_TOPIC_PREFIX": f"{prefix}.", "K2_KAFKA_CREATE_TOPICS": "true",
+                "K2_GROUP_SLOTS": "8", **variables,
+            }, (str(file), "--kafka", broker.bootstrap, "--registry", registry.url))
+            try:
+                running = [await members.start(name) for name in ("a", "b")]
+                for one in running:
+                    await one.until(at_rest(2))
+                assert venue.subscribed == set(names)
+                before = len(venue.heard)
+                venue.listed.append("LTC-USD")
+                await until(lambda: "LTC-USD" in venue.subscribed)
+                await asyncio.sleep(1)  # a moment in which nobody else may subscribe it
+                assert sum("LTC-USD" in frame for frame in venue.heard[before:]) == 1
+                for one in running:
+                    await one.until(at_rest(2))
+                for one in running:
+                    await one.stop()
+            finally:
+                await members.end()
 
     main()
 

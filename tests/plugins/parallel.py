@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-WORKERS_PER_CORE = 2.5
-"""Most tests that take long wait for a timer, a process or a server. Each process takes some ten
-seconds of processor time of its own, to collect the tests and to import what they use.
+WORKERS_PER_CORE = 3.5
+"""Most tests that take long wait for a timer, a process or a server. A further process (see `forks`) costs little: the
+servers of `warm_process`, of which each has its own.
 """
 
 GROUPS = "groups.json"
@@ -143,8 +143,9 @@ class _Worker:
         """Put the long groups first and the tests that run alone last."""
         items.sort(key=_rank)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write down the groups for the controlling process. All write the same; none reads half of it.
+        """Write down the groups for the controlling process. All that collect write the same; none reads half of it.
 
         The tests and what they import stay to the end: the garbage collector, which rests while they are collected,
         need not look through them again.

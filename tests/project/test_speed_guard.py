@@ -73,7 +73,7 @@ def test_compiled_against_interpreted(monkeypatch: pytest.MonkeyPatch, kind: typ
 
 
 def test_the_median_stream_takes_little_more_than_the_quickest() -> None:
-    """Of half of the streams that run by default a record costs less than 1.5 times what a Binance trade does.
+    """Of half of the streams a record costs less than 1.5 times what a Binance trade does.
 
     Measured were 1.1 times. One stream that became slow does not show here, all that became slow do.
     """
@@ -84,7 +84,7 @@ def test_the_median_stream_takes_little_more_than_the_quickest() -> None:
         done = subprocess.run([sys.executable, "-m", "tests.support.stream_costs"], cwd=ROOT, check=True,
                               capture_output=True, text=True)
         shares = json.loads(done.stdout)
-        assert len(shares) > 100
+        assert len(shares) > 50
         return statistics.median(shares)
 
     found = tried(median, lambda one: one < 1.5)

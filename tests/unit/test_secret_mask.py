@@ -176,3 +176,12 @@ def test_what_is_remembered_of_long_tokens_is_bounded() -> None:
 def test_bytes_that_are_no_text() -> None:
     assert masked("secret\udcff1").hide_bytes(b"\xff\xfe secret") == b"\xff\xfe secret"
     assert masked("secret-1").hide_bytes(b"\xff secret-1") == b"\xff [hidden]"
+
+
+def test_what_a_file_shows_to_all_is_no_secret_while_it_stands_for_one() -> None:
+    mask = SecretMask()
+    with mask.published([" token "]):
+        mask.add("token", "another one")
+        assert mask.hide("paging_token of another one") == f"paging_token of {HIDDEN}"
+    mask.add("token")
+    assert mask.hide("paging_token") == f"paging_{HIDDEN}"

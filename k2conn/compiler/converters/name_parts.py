@@ -148,7 +148,7 @@ def _named(name: str) -> NamePart:
 
 def _extended(name: str, also: str, width: int | None) -> NamePart:
     """The characters of a class, and others beside them; ``width``: just so many of them, None: one and more."""
-    _check_characters(also)
+    _check_characters(also.replace(" ", ""))  # names may be filled up with blanks, as OSI's of options are
     if name not in _CLASSES:
         raise ValueError(f"'{short(name)}' is no class of characters{known(name, _CLASSES)}")
     found = _CLASSES[name]

@@ -1,7 +1,8 @@
 """What a condition depends on, so that its result can be cached: the paths it reads, and what of their values counts.
 
 A leaf is a longest chain of keys and indices from the message itself. Of some leaves any value may make a difference;
-of those that are only compared with constants, or asked whether JMESPath calls them true, only that does. A comparison
+of those that are only compared with constants, or asked whether JMESPath calls them true or how they begin or end, only
+that does. A comparison
 of anything else is a leaf of its own, and so is what walks through a list where only its truth counts. Where a
 condition reads something else (the connection's state), leaves do not determine its value.
 """
@@ -12,11 +13,12 @@ from typing import Any
 
 from k2conn.compiler.expressions.closures import ClosureCompiler
 from k2conn.compiler.expressions.plain_paths import Name
-from k2conn.plan import ConditionPath
+from k2conn.plan import Affix, ConditionPath
 
 _CHAINS = ("field", "subexpression", "index_expression", "index", "identity", "current")
 _WALKS = ("projection", "value_projection", "filter_projection", "flatten")
 """What gives nothing where its first child is nothing."""
+_AFFIXED = ("starts_with", "ends_with")
 _ANY = None
 """Of a leaf: every value may make a difference."""
 
@@ -37,12 +39,14 @@ class _Leaves:
     def __init__(self) -> None:
         self._nodes: dict[str, Any] = {}
         self._wanted: dict[str, frozenset[Any] | None] = {}
+        self._affixes: dict[str, frozenset[Affix] | None] = {}
 
     def of(self, tree: Any, truth: bool) -> tuple[ConditionPath, ...] | None:
         if tree is None or not self._collect(tree, truth):
             return None
         return tuple(
-            ConditionPath(text, ClosureCompiler(True).compile(leaf), head=_head(leaf), wanted=self._wanted[text])
+            ConditionPath(text, ClosureCompiler(True).compile(leaf), head=_head(leaf), wanted=self._wanted[text],
+                          affixes=self._affixes[text])
             for text, leaf in self._nodes.items()
         )
 
@@ -55,6 +59,8 @@ class _Leaves:
             return True
         if kind == "comparator" and _pure(node):
             self._add(repr(node), node, frozenset())  # it is true, false or null
+            return True
+        if kind == "function_expression" and self._begins_or_ends(node):
             return True
         if kind == "not_expression":
             return self._collect(node["children"][0], True)
@@ -79,10 +85,22 @@ class _Leaves:
             return True
         return False
 
-    def _add(self, text: str, node: Any, wanted: frozenset[Any] | None) -> None:
-        known = self._wanted.get(text, frozenset())
+    def _begins_or_ends(self, node: Any) -> bool:
+        """Takes in a plain path whose text is asked whether it begins, or ends, with a constant."""
+        if node["value"] not in _AFFIXED or len(node["children"]) != 2:
+            return False
+        path, constant = node["children"]
+        text = _chain(path)
+        if text is None or constant["type"] != "literal" or type(constant["value"]) is not str:
+            return False
+        self._add(text, path, _ANY, Affix(constant["value"], node["value"] == "ends_with"))
+        return True
+
+    def _add(self, text: str, node: Any, wanted: frozenset[Any] | None, affix: Affix | None = None) -> None:
+        known, affixes = self._wanted.get(text, frozenset()), self._affixes.get(text, frozenset())
         self._nodes[text] = node
         self._wanted[text] = _ANY if known is None or wanted is None else known | wanted
+        self._affixes[text] = None if affixes is None or affix is None else affixes | {affix}
 
 
 def _pure(node: Any) -> bool:
@@ -95,9 +113,12 @@ def _inner(node: Any) -> list[Any]:
 
 
 def _head(node: Any) -> str | None:
-    """The key that a leaf begins with."""
-    while node["type"] in ("subexpression", "index_expression", *_WALKS):
-        node = node["children"][0]
+    """The key that all of a leaf hangs on."""
+    while node["type"] in ("subexpression", "index_expression", "comparator", "function_expression", *_WALKS):
+        read = [one for one in node["children"] if one["type"] != "literal"]
+        if node["type"] in ("comparator", "function_expression") and len(read) != 1:
+            return None
+        node = read[0]
     return str(node["value"]) if node["type"] == "field" else None
 
 

@@ -57,6 +57,8 @@ class Expression:
     paths: tuple[ValuePath, ...]
     """The path, where the expression is keys and indexes and nothing else; several between which `||` stands; or none.
     """
+    of_symbol: bool = False
+    """Whether it reads `$symbol`, and nothing else."""
     there: Getter | None = None
     """True where the path leads to something, even to null, None where it does not; no getter where the expression is
     not a plain path.
@@ -81,7 +83,7 @@ def compile_expression(text: str, lenient: bool = False) -> Expression:
     if not _reference.get():
         return _compile(text, lenient)
     found = _compile(text, lenient)
-    return replace(found, get=interpret(_parse(text), lenient), tree=None, key=None, paths=())
+    return replace(found, get=interpret(_parse(text), lenient), tree=None, key=None, paths=(), of_symbol=False)
 
 
 @lru_cache(maxsize=4096)
@@ -94,9 +96,10 @@ def _compile(text: str, lenient: bool) -> Expression:
     except ExpressionError as error:
         error.offset = _offset(text, error.name)
         raise
+    of_symbol = compiler.variables == {"symbol"} and _of_names(node)
     return Expression(
         text, get, compiler.speed, frozenset(_heads(node)), frozenset(compiler.variables), frozenset(compiler.states),
-        node, _key(node), tuple(paths_of(node) or ()), _there(node),
+        node, _key(node), tuple(paths_of(node) or ()), of_symbol, _there(node),
     )
 
 
@@ -172,6 +175,17 @@ def _plain_path(node: Any) -> bool:
     if node["type"] in ("subexpression", "index_expression"):
         return all(_plain_path(child) for child in node["children"])
     return node["type"] in ("field", "index", "identity", "current")
+
+
+def _of_names(node: Any) -> bool:
+    """Whether the tree begins everywhere with one of the engine's names or a constant, never with the value itself."""
+    kind = node["type"]
+    if kind == "field":
+        return isinstance(node["value"], Name)
+    if kind in ("identity", "current"):
+        return False
+    children = [child for child in node.get("children", ()) if isinstance(child, dict)]
+    return all(map(_of_names, children[:1] if kind in _THROUGH else children))
 
 
 def _heads(node: Any) -> set[str]:

@@ -31,7 +31,7 @@ _SIMPLE_NAMES = (
 _SPELLED = {"state": "$state.NAME", "env": "$env.NAME", "message": "$message.PATH"}
 NAMES = (*_SIMPLE_NAMES, *_SPELLED)
 SYMBOL_PARTS = ("native", "record", "base", "quote", "lower", "upper")
-_WHOLE = re.compile(r"\$([a-z_]+)((?:\.[A-Za-z0-9_\-\[\]]+)*)\Z")
+_WHOLE = re.compile(r"\$([a-z_]+)((?:\[-?[0-9]+\])*(?:\.[A-Za-z0-9_\-\[\]]+)*)\Z")
 _INSIDE = re.compile(r"\{(\$\$?)([^{}]*)\}")
 _CONTROL = re.compile("[\\x00-\\x1f\\x7f]")
 _BEYOND = re.compile("[^\\x00-\\xff]")
@@ -196,8 +196,8 @@ class _TemplateCompiler:
 
     def _name(self, text: str) -> Template:
         found = _WHOLE.match(text)
-        name, tail = (found.group(1), found.group(2)[1:]) if found else (text[1:], "")
-        if not found or name not in NAMES:
+        name, tail = (found.group(1), found.group(2).removeprefix(".")) if found else (text[1:], "")
+        if not found or name not in NAMES or (tail[:1] == "[" and name != "message"):
             names = known(text, [_spelled(one) for one in self.allowed])
             hint = "" if "did you mean" in names else "; a literal $ is written $$"
             raise TemplateError(f"unknown placeholder {short(text)}{names}{hint}")

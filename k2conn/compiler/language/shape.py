@@ -165,19 +165,31 @@ def check_shape(document: Document) -> None:
     schema = _schema_for(document.value)
     if fits(document.value, schema):
         return
+    unknown: list[Path] = []
     for error in _validator(schema).iter_errors(document.value):
-        _note(document, error)
+        unknown += _note(document, error)
         if document.full:
             return
+    for path in unknown:  # whoever compiles the rest must not meet them: what is there has been looked at by nobody
+        _take_out(document.value, path)
 
 
-def _note(document: Document, error: ValidationError) -> None:
+def _take_out(value: Any, path: Path) -> None:
+    *way, key = path
+    for step in way:
+        value = value[step]
+    value.pop(key, None)
+
+
+def _note(document: Document, error: ValidationError) -> list[Path]:
+    """Notes what one error says; where the keys are that the schema does not know."""
+    unknown: list[Path] = []
     for leaf in _meant(error):
         path: Path = tuple(leaf.absolute_path)
         if leaf.validator == "additionalProperties":
             if leaf is not error:  # of some forms none fits: what it has under other keys was not looked at
                 _break(document, path)
-            _unknown_keys(document, path, leaf)
+            unknown += _unknown_keys(document, path, leaf)
         elif leaf.validator == "required":
             _missing_keys(document, path, leaf)
         elif "propertyNames" in leaf.absolute_schema_path:
@@ -189,6 +201,7 @@ def _note(document: Document, error: ValidationError) -> None:
             _break(document, path)
             code, text = _words(leaf)
             document.problem(path, code, text)
+    return unknown
 
 
 def _break(document: Document, path: Path) -> None:
@@ -207,17 +220,18 @@ def _missing_keys(document: Document, path: Path, error: ValidationError) -> Non
             document.problem(path, "missing", text)
 
 
-def _unknown_keys(document: Document, path: Path, error: ValidationError) -> None:
-    """Unknown keys are noted and otherwise passed over: the rest of the map is compiled as it stands."""
+def _unknown_keys(document: Document, path: Path, error: ValidationError) -> list[Path]:
+    """Unknown keys are noted and otherwise passed over: the rest of the map is compiled without them."""
     schema: Any = error.schema
     instance: Any = error.instance
     allowed = list(schema.get("properties", ()))
-    for key in instance:
-        if key not in allowed:
-            text = f"unknown key '{short(key)}'{known(key, allowed)}"
-            document.problem((*path, key), "unknown-key", text, at_key=True)
+    found: list[Path] = [(*path, key) for key in instance if key not in allowed]
+    for place in found:
+        text = f"unknown key '{short(str(place[-1]))}'{known(str(place[-1]), allowed)}"
+        document.problem(place, "unknown-key", text, at_key=True)
         if document.full:
-            return
+            break
+    return found
 
 
 def _explained(error: ValidationError, name: str) -> str:

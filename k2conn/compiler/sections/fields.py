@@ -5,7 +5,6 @@ Which converter is decided by the field's kind in the record schema, so a new re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -62,8 +61,7 @@ from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, Jo
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
-_SYMBOL = re.compile(r"\$symbol(\.[A-Za-z_]+)*\Z")
-_SAME = {"from", "unit", "zone", "map", "signed", "magnitude"}
+_SAME = {"from", "unit", "zone", "map", "signed", "magnitude", "absent", "pattern", "case"}
 """Words of a field that read nothing else."""
 
 
@@ -149,7 +147,8 @@ class FieldCompiler:
 
         direct = _direct({"from": value}, get, exactjson.spell)
         joined = JoinedText(((None, None, 0, None, value[1:]),)) if value in ("$file", "$row") else None
-        return Field(name, read, value, "JSON spelling", speed=speed, joined=joined, direct=direct)
+        return Field(name, read, value, "JSON spelling", speed=speed, joined=joined, direct=direct,
+                     of_symbol=_of_symbol({"from": value}))
 
     # -- numbers
 
@@ -519,8 +518,8 @@ class FieldCompiler:
 def _of_symbol(said: dict[str, Any]) -> bool:
     """Whether a field is read of the symbol alone."""
     words, text = {*said} - {"scale"}, said.get("from")
-    same = words <= _SAME and not isinstance(said.get("scale"), str | dict)
-    return same and isinstance(text, str) and _SYMBOL.match(text) is not None
+    same = words <= _SAME and not isinstance(said.get("scale"), str | dict) and said.get("absent") != _RECEIVED
+    return same and isinstance(text, str) and compile_expression(text).of_symbol
 
 
 def _side(get: Getter, said: dict[str, Any], name: str) -> Reader:
@@ -545,7 +544,8 @@ def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversi
     if expression.tree is None:
         return None
     steps = {"look_up", "pattern", "case", "text"} & set(said)
-    return DirectPath(() if steps else expression.paths, get, quick, how)
+    source = expression.get if steps and steps <= {"pattern", "case"} else None
+    return DirectPath(() if steps else expression.paths, get, quick, how, source=source)
 
 
 def _default(said: dict[str, Any]) -> str | None:

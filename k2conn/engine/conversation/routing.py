@@ -188,10 +188,13 @@ def _paths(rules: tuple[Rule, ...]) -> tuple[ConditionPath, ...] | None:
             if known is None:
                 found[leaf.text] = leaf
                 continue
-            wanted = None
+            wanted = affixes = None
             if leaf.wanted is not None and known.wanted is not None:
                 wanted = leaf.wanted | known.wanted
-            found[leaf.text] = leaf._replace(presence=leaf.presence and known.presence, wanted=wanted)
+            if leaf.affixes is not None and known.affixes is not None:
+                affixes = leaf.affixes | known.affixes
+            both = leaf.presence and known.presence
+            found[leaf.text] = leaf._replace(presence=both, wanted=wanted, affixes=affixes)
     return tuple(found.values())
 
 

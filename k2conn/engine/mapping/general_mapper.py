@@ -48,9 +48,10 @@ class GeneralMapper:
             (at[field.name], field.key, field.direct.convert) for field in own if field.key is not None and field.direct
         )
         self._indirect = tuple((at[field.name], field.read) for field in own if field.key is None)
-        self._vendor = tuple((field.name, field.read) for field in stream.vendor_data)
-        self._vendor_keys = tuple((field.name, field.key) for field in stream.vendor_data if field.key is not None)
-        self._vendor_rest = tuple((field.name, field.read) for field in stream.vendor_data if field.key is None)
+        vendor = [field for field in stream.vendor_data if not field.of_symbol]
+        self._vendor = tuple((field.name, field.read) for field in vendor)
+        self._vendor_keys = tuple((field.name, field.key) for field in vendor if field.key is not None)
+        self._vendor_rest = tuple((field.name, field.read) for field in vendor if field.key is None)
         self._blank = [always.get(field.name) for field in schema.fields]
         """The record's values before an item is read."""
         self._identity_at = tuple((name, at.get(name), record.more_places.get(name)) for name in stream.identity)

@@ -78,6 +78,7 @@ class NativeMappers:
         """Where a record's values are while it is made."""
         self._row = row_parts(stream, record, own, always)
         self._prefix = prefix
+        self._vendor = [field for field in stream.vendor_data if not field.of_symbol]
         self._names: dict[tuple[str, ...], frozenset[str]] = {}
         """The names of all entries of vendor_data, by those that a symbol has: many symbols share them."""
         self._program = self._described() if native.Mapper is not None and self._suits() else None
@@ -97,7 +98,7 @@ class NativeMappers:
         vendor_at = schema.index("vendor_data") if self._program is not None else 0
         body, rest = schema.fields[2:vendor_at], schema.fields[vendor_at + 1 :]
         known |= said or {}
-        entries = [*vendor, *(field.name for field in self._stream.vendor_data)]
+        entries = [*vendor, *(field.name for field in self._vendor)]
         whole = all(field.name in known or field.name in places for field in (*body, *rest))
         if self._program is None or said is None or not whole or len(set(entries)) < len(entries):
             return None
@@ -165,7 +166,7 @@ class NativeMappers:
             entries = tuple(
                 (None, None, _prefixed(one.name) + _prefixed(one.expression)) if one.constant
                 else (_place(one), one.read, _prefixed(one.name), one.joined.parts[0][4] if one.joined else None)
-                for one in sorted(stream.vendor_data, key=lambda one: one.key is None)
+                for one in sorted(self._vendor, key=lambda one: one.key is None)
             )
         except EncodeError:
             return None

@@ -205,15 +205,20 @@ class StreamMapping:
             else:
                 self._item(item, frame, scope, out, snapshot or first)
 
-    def _known(self, item: Any, scope: Scope) -> SymbolContext | None:
-        """The context of an item whose symbol was met before; None where it must be read with all care."""
+    def native_name(self, item: Any, scope: Scope) -> str | None:
+        """The venue's name of an item's symbol; None where it must be read with all care."""
         try:
-            native = self._find_symbol(item, scope)
+            found = self._find_symbol(item, scope)
         except RecordError:
             return None
-        if type(native) is int:
-            native = str(native)
-        return self.contexts.known.get(native) if type(native) is str else None
+        if type(found) is int:
+            return str(found)
+        return found if type(found) is str else None
+
+    def _known(self, item: Any, scope: Scope) -> SymbolContext | None:
+        """The context of an item whose symbol was met before; None where it must be read with all care."""
+        native = self.native_name(item, scope)
+        return self.contexts.known.get(native) if native is not None else None
 
     def _name(self, item: Any, scope: Scope) -> str | None:
         try:
@@ -301,14 +306,18 @@ class StreamMapping:
         stream = self.stream
         numbered = self.gaps is None or self._number_key is not None
         items = stream.first_batch == "keep" and not stream.inner and not stream.each_key
-        if stream.drop_when is not None and stream.each is not None:
-            return False
         return self._quick and numbered and items and self.contexts.native_mappers.of_text
 
     def special(self, message: Any, scope: Scope) -> bool:
         """Whether a message needs more than `of_text` says: a snapshot, or one without a record."""
-        rules = (self.stream.snapshot, self.stream.drop_when)
-        return any(rule is not None and bool(rule.condition(message, scope)) for rule in rules)
+        stream = self.stream
+        if stream.snapshot is not None and stream.snapshot.condition(message, scope):
+            return True
+        return stream.each is None and self.drops(message, scope)
+
+    def drops(self, item: Any, scope: Scope) -> bool:
+        """Whether an item is no record, by the file's own words."""
+        return self._drop_when is not None and bool(self._drop_when(item, scope))
 
     @property
     def number_key(self) -> str | None:
@@ -382,7 +391,7 @@ class StreamMapping:
                 scope.heard.add(context.resolved.native)
             account = context.account
             if dropped is None:
-                dropped = self._drop_when is not None and bool(self._drop_when(item, scope))
+                dropped = self.drops(item, scope)
             if dropped:
                 account.filtered += 1
                 if self.gaps is not None and self._is_over(item, scope):

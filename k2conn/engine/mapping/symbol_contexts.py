@@ -60,17 +60,26 @@ class SymbolContext:
         self.account = account
         self.topic = stream.kafka_topics.get(symbol.asset_class, stream.kafka_topic)
         self.ids = MessageIds(plan.exchange, stream.written, symbol.record)
-        self.vendor = {
-            "native_symbol": symbol.native,
-            "base_asset": symbol.base,
-            "quote_asset": symbol.quote,
-            **dict(symbol.parts),
-        }
+        self.vendor = _vendor(stream, symbol)
+        """The beginning of vendor_data: what all records of the symbol have in common."""
         self.fast: FastMapper | None = None
         """None also while it is not ``prepared``: see `SymbolContexts.prepare`."""
         self.prepared = False
         self.numbers: SequenceState | None = None
         """The state of the gap tracker, where the symbol's records are numbered one by one."""
+
+
+def _vendor(stream: Stream, symbol: Symbol) -> dict[str, str]:
+    """Raises RecordError where an entry that is read of the symbol cannot be."""
+    found = {"native_symbol": symbol.native, "base_asset": symbol.base, "quote_asset": symbol.quote}
+    found |= symbol.parts
+    scope = Scope()
+    scope.symbol = symbol
+    for field in stream.vendor_data:
+        text = field.read(None, scope) if field.of_symbol else None
+        if text is not None:
+            found[field.name] = text
+    return found
 
 
 class SymbolContexts:

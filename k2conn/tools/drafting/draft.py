@@ -34,6 +34,7 @@ _STREAMS = 3
 ACKNOWLEDGEMENT = "acknowledgement"
 OTHER = "other"
 """What messages seem to be of which nothing is known."""
+CHANGES = "changes of a book"
 _QUIET = 12
 """Kinds of messages that are listed as ignored."""
 
@@ -240,4 +241,4 @@ def _description(group: MessageKind) -> str:
         return "heartbeat"
     if found_words & ACK_WORDS or keys & {"result", "success", "subscribed", "subbed"}:
         return ACKNOWLEDGEMENT
-    return OTHER
+    return CHANGES if quotes.changes(group) else OTHER

@@ -17,6 +17,8 @@ TRADE_NAMES = {"tradeid": 9, "execid": 9, "matchid": 9, "dealid": 9, "tid": 8, "
 QUOTE_NAMES = {"u": 7, "updateid": 8, "bookupdateid": 9, "quoteid": 9, "seqid": 7, "sequence": 7, "seq": 6,
                "lastupdateid": 7, "seqnum": 5, "changeid": 7, "version": 3}
 _SHORTEST = 3
+_PLAIN = 7
+"""The rank of a name that means an id, however short that is."""
 _TELLING = 10
 """Records that show that an id is one, and steps that show a rule."""
 
@@ -28,7 +30,7 @@ def guess(
     found: list[tuple[tuple[int, ...], ItemColumn]] = []
     for column in pool.inner:
         ranked = rank(column.name, names)
-        if ranked and column not in taken and len(column.path) == 1 and _distinct(column, pool.items):
+        if ranked and column not in taken and len(column.path) == 1 and _distinct(column, pool.items, ranked >= _PLAIN):
             found.append(((column.complete and ranked, ranked), column))
     if not found:
         return None, None
@@ -99,8 +101,10 @@ def _int(value: object) -> int:
     return whole(value) or 0
 
 
-def _distinct(column: ItemColumn, items: Sequence[object]) -> bool:
-    """Whether the values could be ids: whole numbers or texts, and (but for records sent twice) all different."""
+def _distinct(column: ItemColumn, items: Sequence[object], named: bool = False) -> bool:
+    """Whether the values could be ids: whole numbers or texts, and (but for records sent twice) all different. Short
+    ones are, where the name says so.
+    """
     once = {exactjson.encode(item): value for item, value in zip(items, column.values, strict=False)}
     values = [value for value in once.values() if value not in (None, "")] if items else column.present
     if not values or any(isinstance(value, (bool, dict, list, Decimal)) for value in values):
@@ -108,4 +112,6 @@ def _distinct(column: ItemColumn, items: Sequence[object]) -> bool:
     spelled = [str(value) for value in values]
     if any("." in one for one in spelled) or folded(column.name) == "symbol":
         return False
-    return len(set(spelled)) * 10 >= len(spelled) * 8 and any(len(one) >= _SHORTEST for one in spelled)
+    return len(set(spelled)) * 10 >= len(spelled) * 8 and (
+        any(len(one) >= _SHORTEST for one in spelled) or (named and len(set(spelled)) > 1)
+    )

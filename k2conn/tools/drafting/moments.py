@@ -18,6 +18,8 @@ NAMES = {
     "transacttime": 8, "datetime": 7, "timens": 8, "quotetime": 8, "timems": 6, "E": 4, "eventtime": 4, "sendtime": 4,
     "tms": 5, "datatime": 3, "updatetime": 5, "systemtime": 3,
 }
+_COUNTERS = ("id", "seq", "nonce", "no", "num", "key", "version")
+"""Parts of names of numbers that may be as large as times."""
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:[.,]\d{1,12})?\s*(Z|z|[+-]\d{2}(?::?\d{2})?)?\Z", re.ASCII)
 _FROM, _TO = 1_230_768_000, 2_051_222_400
 _SCALES = (("s", 1), ("ms", 1000), ("us", 1_000_000), ("ns", 1_000_000_000))
@@ -50,8 +52,9 @@ def best(columns: Sequence[ItemColumn], rows: bool) -> tuple[ItemColumn, str] | 
         values = [value for value in column.present if value != 0]
         found = unit(values) if values else None
         named = rank(column.name, NAMES)
-        counter = "id" in name or "seq" in name
-        if found is None or not (named or rows or found in ("iso8601", "local")) or (counter and not named):
+        counter = any(word in name for word in _COUNTERS)
+        told = named or rows or found in ("iso8601", "local") or (found != "s" and not column.outer)
+        if found is None or not told or (counter and not named):
             continue
         merit = (len(values) * 2 > len(column.values), not column.outer, named, found != "s", -place)
         scored.append((merit, column, found))
@@ -77,7 +80,9 @@ def guess(columns: Sequence[ItemColumn], rows: bool = False) -> tuple[Guess, Ite
         source["absent"] = "$received_at"
     if scale in ("iso8601", "local"):
         return Guess(source, f"{len(column.present)} of {len(column.values)} are ISO 8601 texts", not gap, gap), column
-    return Guess(source, f"magnitude says {scale}: the first is {_shown(column.present[0], scale)}", True, gap), column
+    sure = rows or bool(rank(column.name, NAMES))
+    gap = gap if sure else "that it is the time of the event"
+    return Guess(source, f"magnitude says {scale}: the first is {_shown(column.present[0], scale)}", sure, gap), column
 
 
 def _shown(value: object, scale: str) -> str:

@@ -54,6 +54,16 @@ def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | No
     return max(found, key=lambda one: (one.score, len(one.place.path)), default=None)
 
 
+def changes(group: MessageKind) -> bool:
+    """Whether a group's messages seem to have levels of a book: where `find` found no quote in them, its changes."""
+    for pool in pools(group.messages):
+        direct = {folded(one.name) if len(one.name) > 1 else one.name: one for one in pool.inner if len(one.path) == 1}
+        bid, ask = _pair(direct)
+        if not pool.rows and bid is not None and ask is not None and max(bid.levels, ask.levels):
+            return True
+    return False
+
+
 def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind], top: bool) -> DraftMapping | None:
     texts = " ".join(text for _, text in group.texts)
     direct = {folded(one.name) if len(one.name) > 1 else one.name: one for one in pool.inner if len(one.path) == 1}

@@ -21,6 +21,7 @@ from k2conn.tools.drafting.words import (
     TRADE_WORDS,
     folded,
     rank,
+    words,
 )
 
 PRICES = {"pricestr": 10, "price": 9, "px": 9, "p": 8, "tradeprice": 9, "tp": 7, "rate": 6, "execprice": 9,
@@ -63,7 +64,7 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> Draft
     if pool.rows and (moment is None or moment.outer):
         return None
     side, column = sides.guess([one for one in pool.columns if one not in (price, quantity)], quantity)
-    told = bool(group.words & TRADE_WORDS)
+    told = bool((group.words | words(map(str, pool.place.path))) & TRADE_WORDS)
     if not told and (side is None or moment is None):
         return None
     symbol = natives.find_symbol(pool, group, others)

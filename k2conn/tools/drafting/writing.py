@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from k2conn import exactjson
 from k2conn.printable import visible
-from k2conn.tools.drafting.draft import ACKNOWLEDGEMENT, OTHER, Draft, DraftStream, OtherMessages
+from k2conn.tools.drafting.draft import ACKNOWLEDGEMENT, CHANGES, OTHER, Draft, DraftStream, OtherMessages
 from k2conn.tools.drafting.guesses import Guess
 
 _PLAIN = re.compile(r"\$?[A-Za-z_][A-Za-z0-9_.$/-]*(?: [A-Za-z0-9_.$/-]+)*\Z")
@@ -134,7 +134,7 @@ def _connection(draft: Draft) -> Iterator[str]:
     errors = [quiet for quiet in draft.quiet if quiet.what == "error"]
     if errors:
         yield f"  errors: {{when: {flow([one.when for one in errors])}}}"
-    quiet = [one for one in draft.quiet if one.what not in ("error", OTHER)]
+    quiet = [one for one in draft.quiet if one.what not in ("error", OTHER, CHANGES)]
     beats = draft.prefixed.ignore if draft.prefixed is not None else ()
     if quiet or beats:
         yield "  ignore:"
@@ -142,7 +142,10 @@ def _connection(draft: Draft) -> Iterator[str]:
             yield f"    - {{prefix: {_text(prefix)}}}"
         for one in quiet:
             yield f"    - {flow(one.when)}  # {_counted(one)}"
-    others = [one for one in draft.quiet if one.what == OTHER]
+    others = [one for one in draft.quiet if one.what in (OTHER, CHANGES)]
+    if any(one.what == CHANGES for one in others):
+        yield from _comment("  ", "GAP: changes of a book make no quotes, for the best of both sides does not stand in "
+                                  "each: is there a channel of the best bid and ask? Of one level alone, see `carry`")
     if others:
         yield from _comment("  ", "GAP: no rule takes these; under `ignore:` goes what is of no interest")
         for one in others:

@@ -14,6 +14,7 @@ from pathlib import Path
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
 from websockets.protocol import State
 
+from k2conn import exactjson
 from k2conn.clock import monotonic
 from k2conn.framing import Framing, cutter, framed
 
@@ -68,8 +69,11 @@ class ByteSocket:
     def _wired(self, frame: str | bytes) -> bytes:
         if not self._framing.kind.endswith("events"):
             return framed(frame, self._framing)
-        lines = (frame.encode() if isinstance(frame, str) else frame).split(b"\n")
-        return b"".join(b"data: %b\n" % line for line in lines) + b"\n"
+        data = frame.encode() if isinstance(frame, str) else frame
+        head = b""
+        if self._framing.kind == "named-events":
+            head, data = _named_event(data)
+        return head + b"".join(b"data: %b\n" % line for line in data.split(b"\n")) + b"\n"
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Ends it in order, whatever the code."""
@@ -230,3 +234,15 @@ async def _moment(seconds: float) -> None:
 
 def _bytes(frame: str | bytes) -> bytes:
     return frame.encode() if isinstance(frame, str) else frame
+
+
+def _named_event(frame: bytes) -> tuple[bytes, bytes]:
+    """An event's name and id as its lines say them, and its data; a frame that is no such event is its data."""
+    try:
+        said = exactjson.decode(frame)
+    except exactjson.JsonError:
+        return b"", frame
+    if not isinstance(said, dict) or "data" not in said:
+        return b"", frame
+    lines = [f"{name}: {said[name]}\n" for name in ("event", "id") if isinstance(said.get(name), (str, int))]
+    return "".join(lines).encode(), exactjson.encode(said["data"])

@@ -12,6 +12,7 @@ from k2conn.engine.conversation.request_encoding import request_decoder
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, Json, Plan
 from k2conn.scope import Scope
+from k2conn.tools.mock.announcements import Announcements
 from k2conn.tools.mock.faults import Faults
 from k2conn.tools.mock.field_detection import FieldDetection
 from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk, RecordedFrames, SyntheticFrames
@@ -70,6 +71,7 @@ class MockConnection:
         self._detection = FieldDetection(plan, connection)
         self._learned = learn(plan, connection, self.recognizer)
         self._replies = Replies(connection, self._learned)
+        self._announcements = Announcements(self._learned.announced, plan.streams)
         self._frame_templates = FrameTemplates(plan, self._detection, symbols)
         self._price_walks = price_walks
         self._fresh, self._once, self._seed = fresh, once, seed
@@ -129,6 +131,13 @@ class MockConnection:
         subscribed = self.recognizer.instruments(made)
         unasked = self._replies.unasked(step) if step is not None and (made or not request.wanted) else []
         return MockResponse(request, [] if faults.silent else [*replies, *accepted, *unasked], subscribed, [])
+
+    def announcements(self, wanted: RequestedSubscription) -> list[Json]:
+        """What is said of a subscription before its data, which cannot be read without it."""
+        found = self._announcements.about(wanted)
+        for one in found:
+            remember(self.connection, one, self._scope)
+        return found
 
     # -- data
 

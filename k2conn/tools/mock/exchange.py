@@ -15,6 +15,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from k2conn import exactjson
 from k2conn.clock import monotonic, wall_ms, wall_us
 from k2conn.plan import Connection, Json, Plan
 from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
@@ -412,6 +413,8 @@ class MockExchange:
         return False
 
     async def _subscribe(self, client: Client, made: Sequence[RequestedSubscription]) -> None:
+        for message in self._announcements(client, made):
+            await client.send(message)
         for one in made:
             opening = client.mock_connection.opening(one, wall_us())
             key = (one.stream, one.symbol.native)
@@ -421,6 +424,14 @@ class MockExchange:
             if self._keep_generating:
                 self._started[key] = client.mock_connection, one
         self._wake.set()
+
+    @staticmethod
+    def _announcements(client: Client, made: Sequence[RequestedSubscription]) -> list[Json]:
+        """What a venue says of subscriptions before their data, each message once."""
+        if client.mock_connection.connection.poll is not None:
+            return []  # answers that are no data are given in their turn
+        found = [message for one in made for message in client.mock_connection.announcements(one)]
+        return list({exactjson.spell(message): message for message in found}.values())
 
     async def _drop(self, client: Client, code: int | None) -> None:
         if code is None:

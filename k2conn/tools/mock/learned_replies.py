@@ -14,14 +14,17 @@ from k2conn.engine.conversation.routing import ANSWER, NOTICE, PONG, UNKNOWN, Ro
 from k2conn.errors import RecordError
 from k2conn.plan import Connection, ConnectorTest, Json, Plan, Stream
 from k2conn.scope import Scope
+from k2conn.tools.mock.announcements import Announcement, subject_of
 from k2conn.tools.mock.request_recognition import (
     PING,
     STEP,
     UNDO,
     RecognizedRequest,
+    RequestedSubscription,
     RequestRecognizer,
     initial_state,
     read,
+    topic_of,
 )
 
 
@@ -55,6 +58,8 @@ class LearnedReplies:
     """Messages that came before the first request, and that no step waits for."""
     unasked: dict[int, Json] = field(default_factory=dict)
     """What steps wait for that send nothing, by the number of the step."""
+    announced: list[Announcement] = field(default_factory=list)
+    """Other messages from which something is captured."""
     before: list[Json] = field(default_factory=list)
     """The answers of one test to the HTTP calls made before connecting."""
     data: list[DataFrame] = field(default_factory=list)
@@ -68,8 +73,9 @@ def learn(plan: Plan, connection: Connection, recognizer: RequestRecognizer) -> 
     return learned
 
 
-def remember(connection: Connection, message: Json, scope: Scope) -> None:
-    """Keeps in the scope's state what the plan captures from a message."""
+def remember(connection: Connection, message: Json, scope: Scope) -> list[str]:
+    """Keeps in the scope's state what the plan captures from a message; the names under which it does."""
+    found = []
     for capture in connection.capture:
         if capture.when is not None and not capture.when.condition(message, scope):
             continue
@@ -80,6 +86,10 @@ def remember(connection: Connection, message: Json, scope: Scope) -> None:
             scope.state[capture.into] = value
         elif (key := capture.key(message, scope)) is not None:
             scope.state.setdefault(capture.into, {})[exactjson.spell(key)] = value
+        else:
+            continue
+        found.append(capture.into)
+    return found
 
 
 def messages(connection: Connection, frame: Json, scope: Scope) -> list[Json]:
@@ -115,6 +125,8 @@ class _Learner:
         self.router = Router(connection, self.streams)
         self.scope = Scope()
         self.requests: list[RecognizedRequest] = []
+        self._asked: list[RequestedSubscription] = []
+        """What the test that is gone through may subscribe."""
         self._packed = connection.codec.text != ("json",)
         self._decode = decoder(connection.codec) if self._packed else read
 
@@ -124,6 +136,8 @@ class _Learner:
             self.learned.before = [turn.value for turn in example.dialogue if turn.kind == "answered"]
         symbols = [found for name in example.symbols if (found := self._symbols.resolve(name))]
         self.scope.state.update(initial_state(self.connection, symbols))
+        self._asked = [RequestedSubscription(stream.name, symbol, topic_of(stream, symbol))
+                       for stream in self.streams for symbol in symbols]
         for turn in example.dialogue:
             if turn.kind == "sent":
                 self.requests.append(self.recognizer.recognize(_text(turn.value)))
@@ -166,6 +180,8 @@ class _Learner:
             self.learned.unasked[waiting] = message
         elif has_requests and not self.requests and kind != UNKNOWN:
             self.learned.welcome.append(message)
+        elif into := remember(self.connection, message, self.scope):
+            self.learned.announced.append(Announcement(message, tuple(into), subject_of(message, self._asked)))
 
     def _waiting(self, message: Json) -> int | None:
         """The step that sends nothing and waits for the message; None where it is known what that waits for."""

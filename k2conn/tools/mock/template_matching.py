@@ -24,9 +24,12 @@ _NUMBERS = {
     NOW_US // 1000: "now",
     NOW_US // 1_000_000: "now",
 }
-_MARK = re.compile("([\ue000-\ue0ff])(Aa|aa|AA)([\ue100-\ue101])|" + "|".join(map(str, _NUMBERS)))
+_COUNT = "\ue102"
+_MARK = re.compile("([\ue000-\ue0ff])(Aa|aa|AA)([\ue100-\ue101])|" + "|".join([*map(str, _NUMBERS), _COUNT]))
 _CASES = {"Aa": "", "aa": ".lower", "AA": ".upper"}
 _FIRST, _OTHER = "\ue100", "\ue101"
+_FURTHER = re.compile(f",[\ue000-\ue0ff](?:Aa|aa|AA){_OTHER}")
+"""A second symbol or topic in a list within text."""
 _FIXED = ("native", "record", "base", "quote", "topic", "uuid", "state", "env")
 
 CaptureRow = dict[str, Json]
@@ -172,6 +175,7 @@ class ShapeMaker:
             state={**self._state, **(state or {})},
             environment=_Anything(),
             message=message,
+            sign=lambda _: _mark(_FIXED.index("env"), _FIRST),
         )
         one, other = self._symbol(_FIRST), self._symbol(_OTHER)
         topics = tuple(_mark(_FIXED.index("topic"), which) for which in (_FIRST, _OTHER))
@@ -207,6 +211,7 @@ class ShapeMaker:
         the second, too, is a list.
         """
         joined = frozenset(self._name(place) for place in _MARK.finditer(longer) if place.group(3) == _OTHER)
+        text = _with_marked_counts(text, longer)
         source, at = "", 0
         names: list[str] = []
         for place in _MARK.finditer(text):
@@ -223,9 +228,19 @@ class ShapeMaker:
         return TextShape(re.compile(source, re.DOTALL), tuple(names), joined)
 
     def _name(self, place: re.Match[str]) -> str:
+        if place.group() == _COUNT:
+            return "count"
         if place.group(1) is None:
             return _NUMBERS[int(place.group())]
         return self._names[ord(place.group(1)) - 0xE000] + _CASES[place.group(2)]
+
+
+def _with_marked_counts(text: str, longer: str) -> str:
+    """A text with a mark for each number of symbols or topics: it is 1 where the text for two has 2."""
+    same = _FURTHER.sub("", longer)
+    if len(same) != len(text):
+        return text
+    return "".join(_COUNT if (one, other) == ("1", "2") else one for one, other in zip(text, same, strict=True))
 
 
 def _mark(kind: int, which: str) -> str:

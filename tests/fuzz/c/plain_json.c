@@ -1,6 +1,7 @@
 /* JSON as a flat list of values, against a second reading of RFC 8259 that descends, and of what `json_text.h` calls
    plain. Input: the text. */
 #include "harness.h"
+#include <errno.h>
 
 #define JSON_NODES 64 /* so that a short text can have too many */
 #include "../../../k2conn/native/json_text.h"
@@ -70,8 +71,14 @@ static int read_number(Reading *reading, Value *value)
     value->kind = taken(reading, '.') ? JSON_FRACTION : JSON_INT;
     if (value->kind == JSON_FRACTION && (digits(reading) == 0 || reading->at - value->start > LONGEST_NUMBER))
         return 0;
-    if (value->kind == JSON_INT && (whole > SHORT_DIGITS || (negative && zero)))
-        return 0;
+    if (value->kind == JSON_INT) {
+        char number[32] = "";
+        memcpy(number, reading->text + value->start, reading->at - value->start < 31 ? reading->at - value->start : 31);
+        errno = 0;
+        long long found = strtoll(number, NULL, 10);
+        if (whole > 19 || errno || found == INT64_MIN || (negative && zero))
+            return 0;
+    }
     return letter(reading) != 'e' && letter(reading) != 'E';
 }
 
@@ -145,7 +152,7 @@ static int read_value(Reading *reading, int around, int depth)
 static void check_scalar(const JsonText *json, int at, const Value *value)
 {
     const JsonNode *node = json->nodes + at;
-    char digits_of[SHORT_DIGITS + 2] = "";
+    char digits_of[32] = "";
     if (value->kind == JSON_INT) {
         memcpy(digits_of, json->text + value->start, value->size);
         CHECK(json_int(json, node) == strtoll(digits_of, NULL, 10));

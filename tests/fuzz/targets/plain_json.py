@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 WORDS = (
     b"{}", b"[]", b'""', b'"a":', b",", b"null", b"true", b"false", b"-0", b"0.", b"1e5", b"\\u0041", b"\xc3\xa9",
+    b"9223372036854775807",
     b"[[[[", b"]]]]", b"123456789012345678", b"1234567890123456789", b"0.123456789012345678901234567890123456789",
 )
 
@@ -19,5 +20,7 @@ def seeds() -> Iterator[bytes]:
     yield b"[" * 17 + b"]" * 17
     yield b"[" + b",".join(b"%d" % number for number in range(63)) + b"]"
     yield b"[" + b",".join(b"%d" % number for number in range(64)) + b"]"
-    yield from (b"1", b"-7", b"0", b"-0", b"01", b"1.", b".5", b"1.0e1", b"9" * 18, b"9" * 19, b"null", b"nul", b'"',
+    yield from (b"1", b"-7", b"0", b"-0", b"01", b"1.", b".5", b"1.0e1", b"9" * 18, b"9" * 19,
+                b"9223372036854775807", b"-9223372036854775807", b"9223372036854775808", b"-9223372036854775808",
+                b"null", b"nul", b'"',
                   b"", b" ", b'{"a"}', b'{"a":}', b"[1,]", b"{,}", b"[}", b'"\\n"', b'"\x1f"', b"[1 2]", b'{"a":1,}')

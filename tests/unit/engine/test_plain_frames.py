@@ -11,7 +11,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.identity.dedup_window import DedupWindow
 from k2conn.engine.plain_frames import PlainFrames
 from k2conn.envelope import Envelope
-from tests.support.plans import intake_of, plan_of, trade, trades
+from tests.support.plans import STREAMS, intake_of, plan_of, trade, trades
 
 pytestmark = pytest.mark.skipif(native.FrameMapper is None, reason="k2conn/native is not built here (no C compiler)")
 
@@ -82,6 +82,55 @@ def test_repeats_are_counted_and_not_handed_on() -> None:
     pipeline, found = fed(trades(trade(2)), trades(trade(2)), trades(trade(1)), trades(trade(3)))
     assert len(found) == 2
     assert pipeline.connector_state.ledger.totals()["duplicates"] == 2
+
+
+def filtering(rule: str, number: bool = False) -> tuple[FramePipeline, FramePipeline]:
+    """A connection whose trades are not all records, and the same without C."""
+    said = STREAMS.replace("    each: data\n", f"    each: data\n    drop_when: {rule}\n", 1)
+    if number:
+        said = said.replace("    fields:", "    sequence: {from: i, rule: contiguous, per: symbol}\n    fields:", 1)
+    quick, slow = intake_of(plan_of(streams=said)), intake_of(plan_of(streams=said))
+    slow._plain = PlainFrames(slow.session, (), None)
+    return quick, slow
+
+
+@pytest.mark.parametrize("number", [False, True])
+@pytest.mark.parametrize("rule", ["{x: 'off'}", "starts_with(x, 'of')", "ends_with(x, 'ff')", "x == 'off' || y"])
+def test_items_that_are_dropped_are_counted_and_no_records(rule: str, number: bool) -> None:
+    both = filtering(rule, number)
+    marks = ["on", "off", "", "o", "on", "off", "an officer", "off"]
+    items = [trade(2 + at, x=mark) for at, mark in enumerate(marks)]
+    reads = [[trades(trade(1, x="on"))], [trades(*items), trades(trade(20, x="off"), trade(21, x="on"))]]
+    found = [[tuple(one)[:5] for read in reads for one in pipeline.receive(list(read), 1.0, WALL)[0]]
+             for pipeline in both]
+    assert found[0] == found[1]
+    assert len(found[0]) == 7
+    totals = [pipeline.connector_state.ledger.totals() for pipeline in both]
+    assert totals[0] == totals[1]
+    assert (totals[0]["filtered"], totals[0]["received"]) == (4, 7)
+    assert both[0].begin([trades(trade(22, x="on"), trade(23, x="off"))], 2.0, WALL, []) == (
+        (0, 0, 1) if number else (1, 0, 0))
+
+
+def test_of_a_text_that_may_only_begin_or_end_so_nothing_else_counts() -> None:
+    """Other texts in each item, thousands of them, are no reason to ask Python again."""
+    quick, _ = filtering("starts_with(x, 'of')")
+    quick.receive([trades(trade(1, x="on"))], 0.0, WALL)
+    asked, mapping = [], quick.connector_state.mappings["trade"]
+    own = mapping.drops
+    mapping.drops = lambda item, scope: asked.append(item) or own(item, scope)  # type: ignore[method-assign]
+    for number in range(2, 3000):
+        quick.receive([trades(trade(number, x=f"of {number}" if number % 2 else f"{number}"))], 1.0, WALL + number)
+    assert len(asked) == 2
+    assert quick.connector_state.ledger.totals()["filtered"] == 1499
+
+
+def test_a_text_to_begin_with_that_is_none_is_left_to_the_general_way() -> None:
+    both = filtering("starts_with(x, 'of')")
+    for number, odd in enumerate((7, None, [], {"a": 1}, True)):
+        frames: list[str | bytes] = [trades(trade(1, x="on")), trades(trade(2 + number, x=odd))]
+        found = [[tuple(one)[:5] for one in pipeline.receive(frames, 1.0, WALL)[0]] for pipeline in both]
+        assert found[0] == found[1]
 
 
 def test_a_full_window_turns() -> None:

@@ -163,9 +163,13 @@ def test_a_connector_spreads_as_far_as_a_minute_of_connecting_allows(
     assert spread(connections, connect) == most
 
 
-def test_all_symbols_of_a_venue_cannot_be_shared() -> None:
-    with pytest.raises(SettingsError, match="cannot be shared in a group"):
+def test_all_symbols_are_shared_once_the_list_has_named_them_and_a_word_for_all_is_one_subscription() -> None:
+    with pytest.raises(SettingsError, match="members read that when they begin"):
         slot_table([job(symbols=("all",))], 64)
+    worded = job(symbols=("all",))
+    symbols = replace(worded.plan.symbols, all="*")
+    table = slot_table([replace(worded, plan=replace(worded.plan, symbols=symbols))], 64)
+    assert [table.of(slot) for slot in range(64) if table.of(slot)] == [{worded.plan.name: ("all",)}]
 
 
 def test_a_shipped_connector_falls_into_slots() -> None:

@@ -16,7 +16,7 @@ from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
 from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
-from k2conn.tools.drafting.writing import flow
+from k2conn.tools.drafting.writing import flow, written
 from tests.support.drafts import corpus_files, score
 
 DATA = Path(__file__).parent / "data" / "new"
@@ -484,7 +484,24 @@ def test_the_best_of_lists_and_objects(frame: str, price: str, quantity: str) ->
 )
 def test_changes_of_a_book_are_no_quotes(frame: str) -> None:
     whole = book([["1.5", "2"], ["1.4", "1"]], [["1.6", "2"], ["1.7", "1"]])
-    assert of(whole, frame, trade()).streams[-1].name == "trade"
+    found = of(whole, frame, trade())
+    assert found.streams[-1].name == "trade"
+    assert "GAP: changes of a book make no quotes" in written(found)
+
+
+def test_a_list_named_after_trades_a_short_id_and_a_time_by_its_magnitude() -> None:
+    """Nothing else in these messages says that they are trades; a time of an unknown name is never sure."""
+    rows = [("BTC-USD", "a1", 1767323045123), ("ETH-USD", "a2", 1767323045223), ("BTC-USD", "a3", 1767323045323)]
+    text, _ = tried_of(*(
+        exactjson.encode({"symbol": symbol, "trades": [{"tid": tid, "px": "2.5", "qty": "3", "maker": "buyer",
+                                                        "at": at}]}).decode()
+        for symbol, tid, at in rows
+    ))
+    assert "when: {trades: $present}" in text
+    assert "trade_id: tid  # guess: 3 different values" in text
+    assert "timestamp: {from: at, unit: ms}" in text
+    assert "GAP: that it is the time of the event" in text
+    assert "side: {from: maker, map: {buyer: SELL, seller: BUY}}" in text
 
 
 @pytest.mark.parametrize(
