@@ -24,8 +24,8 @@ PUBLIC = {
     ],
     "k2conn.runner": ["Connector", "Job", "Overrides", "RunOutcome", "Runner"],
     "k2conn.sinks": [
-        "Finding", "NoOptions", "Reject", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "database", "make_sink",
-        "putter", "refuse_borders", "with_options",
+        "Finding", "JournalSink", "NoOptions", "Reject", "Sink", "SinkKind", "SinkStatus", "SpoolableSink", "database",
+        "make_sink", "putter", "refuse_borders", "with_options",
     ],
     "k2conn.compiler": [],
     "k2conn.spool": ["make_spooled", "spooled"],

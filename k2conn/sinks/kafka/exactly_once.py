@@ -455,7 +455,8 @@ class ExactlyOnceSink:
         del self._groups[: len(groups)]
         for group in groups:
             self._forget(len(group.envelopes), group.size)
-            self._settle(group.envelopes)
+            for part in self._parts(group.envelopes):
+                self._settle(part)
 
     def _leave_out(self, groups: list[_Group]) -> None:
         records = sum(group.own for group in groups if group.border is None or not self._ours(group.border))
@@ -466,6 +467,16 @@ class ExactlyOnceSink:
 
     def _ours(self, border: Border) -> bool:
         return border.incarnation == self._settings.incarnation
+
+    def _parts(self, envelopes: list[Envelope]) -> Iterator[list[Envelope]]:
+        """The records of a group, and behind them its entries of the journal: what is all alike is settled quickly."""
+        at = len(envelopes)
+        while at and envelopes[at - 1].topic == self._state_topic:
+            at -= 1
+        if at:
+            yield envelopes[:at]
+        if at < len(envelopes):
+            yield envelopes[at:]
 
     def _forget(self, count: int, size: int) -> None:
         self._counts.queued -= count
