@@ -637,7 +637,8 @@ def test_a_frame_gives_back_what_its_template_was_rendered_with(
     assert shape is not None
     assert shape.match(frame, found) is (rows is not None)
     if rows is not None:
-        common = {name: value for name, value in found.common.items() if name not in ("uuid", "counter", "now", "count")}
+        made = ("uuid", "counter", "now", "count")
+        common = {name: value for name, value in found.common.items() if name not in made}
         assert (found.rows or [common]) == rows
 
 
