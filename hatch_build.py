@@ -32,6 +32,7 @@ class NativeHook(BuildHookInterface):  # type: ignore[type-arg]
             old.unlink()
         if os.environ.get("K2CONN_PURE_PYTHON", "0") not in ("", "0"):
             return
+        sysconfig.get_config_vars()  # read once: a second thread that asks meanwhile finds the half of them
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler
             problems = [why for why in pool.map(compiled, (folder / source for source in SOURCES)) if why is not None]
         if problems:
