@@ -35,7 +35,7 @@ test: java postgres $(INSTALLED_TEST) ## ruff and mypy beside every test, agains
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
 	@$(BIN)/python release/install.py deploy
-	@$(BIN)/python -m pytest -m deploy -n 4
+	@$(BIN)/python -m pytest -m deploy -n 3
 
 # Most of the time nothing happens: a venue is silent until the connector notices.
 certify: $(INSTALLED) ## every shipped connector against a mock that misbehaves, read back from files; AT_ONCE= (4)

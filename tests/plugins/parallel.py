@@ -14,7 +14,6 @@ import gc
 import json
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -122,7 +121,7 @@ def _costly(item: pytest.Item) -> str:
 def _rank(item: pytest.Item) -> int:
     if item.get_closest_marker("alone"):
         return 3
-    if OWN_SERVERS & _fixtures(item) or item.get_closest_marker("deploy"):
+    if OWN_SERVERS & _fixtures(item):
         return 0
     return 1 if SHARED_SERVERS & _fixtures(item) or _costly(item) else 2
 
@@ -141,9 +140,8 @@ class _Worker:
         gc.disable()
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Put the long groups first, of those marked `deploy` the largest, and the tests that run alone last."""
-        sizes = Counter(_group(item) for item in items if item.get_closest_marker("deploy"))
-        items.sort(key=lambda item: (_rank(item), -sizes[_group(item)] if sizes else 0))
+        """Put the long groups first and the tests that run alone last."""
+        items.sort(key=_rank)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:

@@ -55,7 +55,8 @@ def test_where_there_is_no_secret_none_is_found() -> None:
     assert not list(leaks("log", json.dumps(others).encode(), {"key": KEY}))
 
 
-@pytest.mark.deploy  # not `alone`: what others take of the processors adds to what is found, and hides nothing
+@pytest.mark.deploy
+@pytest.mark.alone
 def test_planted_faults_are_found(tmp_path: Path) -> None:
     found = soaked(tmp_path, 10, "--only", "prices", "--plant", "leak,growth,loss")
     assert not found["passed"]
@@ -65,6 +66,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
 
 
 @pytest.mark.deploy
+@pytest.mark.alone
 @pytest.mark.parametrize("fault", ["busy", "deaf"])
 def test_a_port_that_answers_late_or_not_at_all_is_found(tmp_path: Path, fault: str) -> None:
     found = soaked(tmp_path, 5, "--only", "prices", "--plant", fault)
