@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-WORKERS_PER_CORE = 3.5
-"""Most tests that take long wait for a timer, a process or a server. A further process (see `forks`) costs little: the
-servers of `warm_process`, of which each has its own.
+WORKERS_PER_CORE = 2.5
+"""Most tests that take long wait for a timer, a process or a server. Each process takes some ten
+seconds of processor time of its own, to collect the tests and to import what they use.
 """
 
 GROUPS = "groups.json"
