@@ -27,7 +27,7 @@ with without_slow_parsers():
     import jsonschema
 assert jsonschema
 
-pytest_plugins = ["tests.plugins.forks", "tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
+pytest_plugins = ["tests.plugins.parallel", "tests.plugins.servers", "tests.plugins.account"]
 
 # How long one example takes says more about the neighbours than about the code; what must be quick has a test for it.
 # Each run has other examples, and few: `make fuzz` has as many as there is time for.

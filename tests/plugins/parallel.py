@@ -143,9 +143,8 @@ class _Worker:
         """Put the long groups first and the tests that run alone last."""
         items.sort(key=_rank)
 
-    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Write down the groups for the controlling process. All that collect write the same; none reads half of it.
+        """Write down the groups for the controlling process. All write the same; none reads half of it.
 
         The tests and what they import stay to the end: the garbage collector, which rests while they are collected,
         need not look through them again.

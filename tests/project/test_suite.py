@@ -1,10 +1,9 @@
-"""What this suite adds to pytest: forks as processes, servers for all, tests that run alone, the account of skips."""
+"""What this suite adds to pytest: servers shared by several processes, tests that run alone, the account of skips."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from tests.servers.shared import Host, ask
 def started(folder: Path, text: str, *words: str) -> subprocess.Popen[str]:
     """A pytest of its own, with two processes for the tests in ``text``; a session of its own takes signals."""
     (folder / "test_it.py").write_text(text)
-    own = [f"tests.plugins.{name}" for name in ("forks", "parallel", "servers", "account")]
+    own = [f"tests.plugins.{name}" for name in ("parallel", "servers", "account")]
     plugins = [word for name in ("xdist.plugin", "pytest_timeout", *own) for word in ("-p", name)]
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "--rootdir", folder, *plugins,
                "-p", "no:cacheprovider", "-n", "2", *words, folder / "test_it.py"]
@@ -117,71 +116,9 @@ def test_a_folder_with_fixtures_of_its_own_stays_in_one_process(tmp_path: Path) 
         assert len(set((tmp_path / name / "processes").read_text().split())) == 1, name
 
 
-# -- forks
+# -- the servers
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the processes are looked up in /proc")
-
-FORKS = """
-import os
-import time
-from pathlib import Path
-import pytest
-
-HERE = Path(__file__).parent
-with (HERE / "imports").open("a") as file:
-    file.write(f"{os.getpid()}\\n")
-
-@pytest.mark.parametrize("number", range(2))
-def test_both_run_side_by_side(number, tmp_path):
-    print(f"printed by {number}")
-    os.write(2, f"written by {number}".encode())
-    (HERE / f"process{number}").write_text(f"{os.getpid()} {os.environ['PYTEST_XDIST_WORKER']} {tmp_path.parent}")
-    while not (HERE / f"process{1 - number}").exists():
-        time.sleep(0.01)
-    assert False, "so that what it said is shown"
-"""
-
-DYING = """
-import os
-import signal
-from pathlib import Path
-
-HERE = Path(__file__).parent
-
-def test_one():
-    if not (HERE / "died").exists():
-        (HERE / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-@linux
-def test_one_process_collects_and_the_others_are_forks_of_it(tmp_path: Path) -> None:
-    said = waited(started(tmp_path, FORKS))
-    assert "2 failed" in said, said
-    processes = [(tmp_path / f"process{number}").read_text().split() for number in range(2)]
-    (importer,) = (tmp_path / "imports").read_text().split()
-    assert sum(importer == process for process, *_ in processes) == 1
-    assert all(len(set(own)) == 2 for own in zip(*processes, strict=True)), "something is not each one's own"
-    parts = [part.partition("= short test summary")[0] for part in said.split("_ test_both_run_side_by_side[")[1:]]
-    for number, part in enumerate(sorted(parts)):
-        assert [f"{how} by {number}" for how in ("printed", "written")] == re.findall(r"(?m)^\w+ by \d", part), said
-
-
-@linux
-def test_a_process_that_dies_is_replaced(tmp_path: Path) -> None:
-    said = waited(started(tmp_path, DYING))
-    assert "crashed while running" in said, said
-    assert "1 failed, 1 passed" in said, said
-
-
-@linux
-def test_what_cannot_be_imported_is_told(tmp_path: Path) -> None:
-    said = waited(started(tmp_path, "import nothing_of_this_name\n"))
-    assert "ModuleNotFoundError: No module named 'nothing_of_this_name'" in said, said
-
-
-# -- the servers
 
 
 @linux
