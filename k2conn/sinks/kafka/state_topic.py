@@ -35,11 +35,21 @@ def name_of(settings: KafkaSettings) -> str:
 async def make_sure(settings: KafkaSettings, within: float) -> None:
     """The state topic is there, and as it must be. Unreachable, or SinkError where it is refused."""
     admin = AIOKafkaAdminClient(**client_options(settings))
+    passing: Exception | None = None
     try:
         async with asyncio.timeout(within):
             await admin.start()
-            await _made(admin, settings)
+            while True:
+                try:
+                    return await _made(admin, settings)
+                except kafka_errors.KafkaError as error:
+                    if not error.retriable:
+                        raise
+                    passing = error  # a cluster that is just starting knows no broker for a moment
+                await asyncio.sleep(AGAIN)
     except TimeoutError:
+        if passing is not None:
+            fail(settings, passing)
         raise Unreachable(f"kafka topic {name_of(settings)}: no answer in {within:.0f} s") from None
     except (kafka_errors.KafkaError, OSError) as error:
         fail(settings, error)
