@@ -60,7 +60,8 @@ async def connect(settings: PostgresSettings, within: float, **server_settings: 
     except asyncpg.PostgresError as error:
         raise _Refused(f"postgres {settings.place}: {words(error)}", error.sqlstate in _STARTING) from None
     except (OSError, asyncpg.InterfaceError, ValueError, ssl.SSLError) as error:
-        raise _Refused(f"postgres {settings.place}: {_reason(error, within)}", isinstance(error, OSError)) from None
+        passing = isinstance(error, OSError) and not tls_trouble(error)
+        raise _Refused(f"postgres {settings.place}: {_reason(error, within)}", passing) from None
     except Exception as error:  # whatever the client meets where somebody else answers than PostgreSQL
         raise _Refused(f"postgres {settings.place}: no PostgreSQL answers there ({error!r})", False) from None
 

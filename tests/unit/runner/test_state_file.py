@@ -131,10 +131,11 @@ def settle(envelopes: list[Envelope]) -> None:
 
 
 async def looked(memory: StateFile, now: float) -> None:
-    memory.look(now)
-    await asyncio.sleep(0.05)
-    memory.look(now)
-    await asyncio.sleep(0.05)
+    """What is to be written is written, however long that takes."""
+    for _ in range(2):
+        memory.look(now)
+        if memory._writing is not None:
+            await asyncio.wait({memory._writing})
 
 
 def last_in(path: Path) -> int:
