@@ -29,6 +29,8 @@ from k2conn.sinks.positions import Positions, SourcePartition
 AGAIN = 0.5
 """Seconds before something is tried again."""
 STOP_WITHIN = 5.0
+COMMIT_WITHIN = 30.0
+"""Seconds for one commit: the client waits for a coordinator without an end, and says nothing meanwhile."""
 _SETTLES_IN = 0.05
 _PASSING = (
     kafka_errors.CommitFailedError, kafka_errors.IllegalStateError, kafka_errors.RebalanceInProgressError,
@@ -184,8 +186,13 @@ class GroupMember:
 
     async def commit(self, places: Mapping[SourcePartition, Place]) -> bool:
         """Commits; False where the group is being divided anew. Unreachable where it may be tried again."""
+        offsets = {TopicPartition(*one): OffsetAndMetadata(*at) for one, at in places.items()}
         try:
-            await self._client.commit({TopicPartition(*one): OffsetAndMetadata(*at) for one, at in places.items()})
+            async with asyncio.timeout(COMMIT_WITHIN):
+                await self._client.commit(offsets)
+        except TimeoutError:
+            text = f"kafka: offsets were not committed: no answer in {COMMIT_WITHIN:.0f} s"
+            raise Unreachable(text) from None
         except _PASSING as error:
             log.info("kafka: offsets were not committed: %s", _text(error))
             return False

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from k2conn.consumer import member as members
 from k2conn.consumer.member import GroupMember
 from k2conn.consumer.settings import ConsumerSettings
 from k2conn.consumer.stage import Place
+from k2conn.errors import Unreachable
 from k2conn.sinks.positions import SourcePartition
 
 GIVEN = [TopicPartition("t", 0), TopicPartition("t", 1)]
@@ -29,6 +31,10 @@ class Client:
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._kept
+
+    async def commit(self, offsets: Any) -> None:
+        """As the client does that knows of no coordinator."""
+        await asyncio.Event().wait()
 
     def seek(self, one: TopicPartition, offset: int) -> None:
         assert one in self._kept, "as the client itself insists"
@@ -56,3 +62,14 @@ def test_who_leaves_begins_nothing() -> None:
 
     member = GroupMember(ConsumerSettings(topics=("t",)), lambda _: pytest.fail("it is leaving"), revoked)
     asyncio.run(member._given(GIVEN))
+
+
+def test_a_commit_that_nobody_answers_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def revoked(_: Any) -> None:
+        raise AssertionError("nothing was taken from it")
+
+    monkeypatch.setattr(members, "COMMIT_WITHIN", 0.01)
+    member = GroupMember(ConsumerSettings(topics=("t",)), lambda _: None, revoked)
+    member._client = Client(frozenset(GIVEN))
+    with pytest.raises(Unreachable, match="offsets were not committed: no answer in 0 s"):
+        asyncio.run(member.commit({SourcePartition("t", 0): Place(7)}))
