@@ -24,16 +24,13 @@ demo: $(if $(filter storage query all,$(SECTION)),$(INSTALLED_LAKE),$(INSTALLED)
 demo-all: $(INSTALLED_LAKE) ## the same, and on: into a lake, asked by SQL, a chart of the prices
 	@$(BIN)/k2conn demo --section all
 
-# mypy needs one core; on the other one the tests are compiled meanwhile, which in a fresh checkout each of the processes that
-# run them would do by itself. What lint finds is printed at once, though the tests go on, and again behind them. What the
-# fetching of servers fails at is told by the tests, too.
-test: java postgres $(INSTALLED_TEST) ## ruff and mypy beside every test, against a real Kafka broker and schema registry
-	@found=$$(mktemp); trap 'rm -f "$$found"' EXIT; \
-	  { $(MAKE) --no-print-directory lint >"$$found" 2>&1 || { cat "$$found"; false; }; } & lint=$$!; \
-	  { [ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch; } & \
-	  $(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1; \
-	  $(BIN)/python -m pytest -n auto; tested=$$?; \
-	  wait $$lint || { echo "error: ruff or mypy found what follows"; cat "$$found"; exit 1; }; exit $$tested
+# mypy needs one core; another one fetches the servers meanwhile, and compiles the tests, which in a fresh checkout each of
+# the processes that run them would do by itself. What fails there is told by the tests, too.
+test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then every test, against a real Kafka broker and schema registry
+	@{ [ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch; \
+	  $(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1; } & \
+	  $(MAKE) --no-print-directory lint; judged=$$?; wait; exit $$judged
+	@$(BIN)/python -m pytest -n auto
 
 test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
 	@$(BIN)/python release/install.py deploy
