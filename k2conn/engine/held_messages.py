@@ -87,12 +87,12 @@ class HeldMessages:
         """
         while self._held:
             out: list[Envelope] = []
-            done, frame = 0, None
+            done = 0
             while self._held and done < PART:
-                if self._held[0][3] is not frame:
-                    frame = self._held[0][3]
-                    done += len(frame)
+                frame = self._held[0][3]
                 self._map(*self._held.popleft(), out)
+                if not self._held or self._held[0][3] is not frame:  # its last message: it was counted once
+                    done += len(frame)
             self._size -= done
             if not self._held:
                 self._go_on()

@@ -2,9 +2,8 @@
 
 A leaf is a longest chain of keys and indices from the message itself. Of some leaves any value may make a difference;
 of those that are only compared with constants, or asked whether JMESPath calls them true or how they begin or end, only
-that does. A comparison
-of anything else is a leaf of its own, and so is what walks through a list where only its truth counts. Where a
-condition reads something else (the connection's state), leaves do not determine its value.
+that does. A comparison of anything else is a leaf of its own, and so is what walks through a list where only its truth
+counts. Where a condition reads something else (the connection's state), leaves do not determine its value.
 """
 
 from __future__ import annotations
@@ -91,7 +90,7 @@ class _Leaves:
             return False
         path, constant = node["children"]
         text = _chain(path)
-        if text is None or constant["type"] != "literal" or type(constant["value"]) is not str:
+        if text is None or constant["type"] != "literal" or not _is_text(constant["value"]):
             return False
         self._add(text, path, _ANY, Affix(constant["value"], node["value"] == "ends_with"))
         return True
@@ -101,6 +100,11 @@ class _Leaves:
         self._nodes[text] = node
         self._wanted[text] = _ANY if known is None or wanted is None else known | wanted
         self._affixes[text] = None if affixes is None or affix is None else affixes | {affix}
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a constant is text, as bytes can say it: half a surrogate pair is none."""
+    return type(value) is str and value.encode("utf-8", "replace").decode() == value
 
 
 def _pure(node: Any) -> bool:
@@ -115,10 +119,12 @@ def _inner(node: Any) -> list[Any]:
 def _head(node: Any) -> str | None:
     """The key that all of a leaf hangs on."""
     while node["type"] in ("subexpression", "index_expression", "comparator", "function_expression", *_WALKS):
-        read = [one for one in node["children"] if one["type"] != "literal"]
-        if node["type"] in ("comparator", "function_expression") and len(read) != 1:
+        read = node["children"][:1]
+        if node["type"] in ("comparator", "function_expression"):
+            read = [one for one in node["children"] if one["type"] != "literal"]
+        if len(read) != 1:
             return None
-        node = read[0]
+        (node,) = read
     return str(node["value"]) if node["type"] == "field" else None
 
 

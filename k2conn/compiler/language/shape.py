@@ -177,6 +177,8 @@ def check_shape(document: Document) -> None:
 def _take_out(value: Any, path: Path) -> None:
     *way, key = path
     for step in way:
+        if isinstance(value, dict) and step not in value:
+            return  # what it stands in has been taken out
         value = value[step]
     value.pop(key, None)
 

@@ -124,6 +124,24 @@ def test_a_frame_of_several_messages_is_held_as_a_whole(monkeypatch: pytest.Monk
     assert ids(released(state.held)) == ["1", "2"]
 
 
+def test_a_frame_of_several_messages_counts_once_when_it_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the turns: what is held has a bound, which a frame counted twice would lift."""
+    monkeypatch.setattr(held_messages, "PART", 1)
+    plan = plan_of(SUBSCRIBE + "  each: '@'\n", NUMBERED)
+    state = ConnectorState(plan, ["trade"], hold=True)
+    symbols = [symbol for symbol in [plan.symbols.resolve("BTC-USD")] if symbol]
+    several = [f"[{frame(1)}, {frame(2)}]", f"[{frame(3)}, {frame(4)}]"]
+    FramePipeline(state, plan.connections[0], symbols, WORLD).receive(several, 1.0, 1)
+    held = state.held
+    assert held is not None
+    assert held._size == sum(map(len, several))
+    turns = held.in_turns()
+    assert ids(next(turns)) == ["1", "2"]
+    assert held._size == len(several[1])
+    assert ids([one for some in turns for one in some]) == ["3", "4"]
+    assert held._size == 0
+
+
 def test_what_is_too_much_is_discarded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_messages, "MOST", 3 * len(frame(1)))
     monkeypatch.setattr(held_messages, "ENOUGH", 2 * len(frame(1)))
