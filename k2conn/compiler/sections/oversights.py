@@ -19,6 +19,7 @@ from k2conn.scope import Scope
 Warn = Callable[[Path, str, str], None]
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NOW = re.compile(r"\$now_(s|ms|us)\b")
 _LISTS = re.compile(r"\[\*?\]\Z|\[\?[^\[\]]*\]\Z")
 """The end of an expression that gives a list whatever the message is."""
 
@@ -34,6 +35,7 @@ def warn_of_oversights(spec: dict[str, Any], plan: Plan, warn: Warn) -> None:
         said = spec["connections"][at] if several else spec["connection"]
         _unsubscribed(plan, connection, path, warn)
         _late_heartbeat(connection, path, warn)
+        _forgotten_beginning(connection, path, warn)
         for condition, place in _conditions(connection, said, path):
             _bare_word(condition, place, messages, warn)
     for stream in plan.streams:
@@ -97,6 +99,16 @@ def _late_heartbeat(connection: Connection, path: Path, warn: Warn) -> None:
         warn((*path, "heartbeat", "every"), "value",
              f"a heartbeat every {beat.every_text} keeps no quiet connection alive, which is ended after {stale:g} s "
              "without a frame (`stale_after`): say less here, or more there")
+
+
+def _forgotten_beginning(connection: Connection, path: Path, warn: Warn) -> None:
+    """What a connection asks for from its own beginning on: after a reconnect it is not that of the one before."""
+    kept = {capture.into for capture in connection.capture if capture.keep}
+    for name, text in connection.initial_texts.items():
+        if _NOW.search(text) and name not in kept:
+            warn((*path, "initial", name), "value",
+                 f"every connection begins with a $state.{name} of its own, so that nobody asks for what happened "
+                 f"since the last one: keep it, `capture: [{{when: ..., into: {name}, value: $state.{name}, keep: true}}]`")
 
 
 def _conditions(connection: Connection, said: dict[str, Any], path: Path) -> Iterator[tuple[Match, Path]]:

@@ -74,6 +74,8 @@ WARNED = {
     "key without each": ("    each: data\n", "", "the stream has no `each`, so $key is nothing"),
     "key of a projection": ("each: data", "each: data[*]", "`each: data[*]` gives a list, so $key is nothing"),
     "no tests": (NO_TESTS, "", "1:1: warning[missing]: the file has no tests"),
+    "beginning": ("  steps:\n", "  initial: {since: $now_ms}\n  steps:\n",
+                  "10:20: warning[value]: every connection begins with a $state.since of its own"),
     "answer to nobody": ("      - answered: {data: {token: abc}}\n", "      - answered: {data: {token: abc}}\n" * 2,
                          "nobody makes this call: the file makes 1 before it connects"),
 }
