@@ -108,7 +108,8 @@ def _forgotten_beginning(connection: Connection, path: Path, warn: Warn) -> None
         if _NOW.search(text) and name not in kept:
             warn((*path, "initial", name), "value",
                  f"every connection begins with a $state.{name} of its own, so that nobody asks for what happened "
-                 f"since the last one: keep it, `capture: [{{when: ..., into: {name}, value: $state.{name}, keep: true}}]`")
+                 f"since the last one: keep it, `capture: [{{when: ..., into: {name}, value: $state.{name}, "
+                 "keep: true}]`")
 
 
 def _conditions(connection: Connection, said: dict[str, Any], path: Path) -> Iterator[tuple[Match, Path]]:
