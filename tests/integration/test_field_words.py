@@ -11,6 +11,7 @@ import pytest
 
 from k2conn.cli.explain import run as explain
 from tests.integration.test_demo import end, start
+from tests.support.plans import HEAD
 
 VENUE = (Path(__file__).parent / "data" / "odd.yaml").read_text()
 EXPLAINED = (
@@ -74,3 +75,43 @@ def test_from_a_file_by_a_mock_and_a_process_to_records(venue: Path, tmp_path: P
         assert timedelta(minutes=-5) < record["timestamp"] - before < timedelta(minutes=5)
         assert record["price"] > 0
     assert records_of(tmp_path / "data", "quote_id")
+
+
+COMMA = HEAD + """
+connection: {url: "wss://venue.example/{$symbols}"}
+streams:
+  trade:
+    when: {ch: trade}
+    fields:
+      symbol: s
+      trade_id: i
+      price: {from: p, thousands: ".", decimal: ","}
+      quantity: {from: q, decimal: ","}
+      timestamp: {from: t, unit: ms}
+      side: {value: UNKNOWN}
+tests:
+  - name: a trade
+    received: {ch: trade, s: BTC-USD, i: 7, p: "64.123,50", q: "1,2345", t: 1767323040000}
+    records: [{price: "64123.5", quantity: "1.2345"}]
+"""
+
+
+def test_a_mock_writes_numbers_with_the_separators_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "venue.yaml"
+    path.write_text(COMMA)
+    mock = start("mock", str(path), "--rate", "100")
+    assert mock.stdout is not None
+    variables = dict([mock.stdout.readline().strip().split("=", 1)])
+    try:
+        run = start("run", str(path), "--sink", "file", "--folder", str(tmp_path / "data"), "--max-records", "60",
+                    "--port", "-1", **variables)
+        _, err = end(run, 60)
+        assert run.returncode == 0, err
+    finally:
+        mock.terminate()
+        end(mock)
+    trades = [one for one in records_of(tmp_path / "data", "trade_id") if one["symbol"] == "BTCUSD"]
+    prices = {record["price"] for record in trades}
+    assert len(prices) > 1 and all(1000 < price < 1_000_000 for price in prices), "they move, and near where they were"
+    assert len({record["quantity"] for record in trades}) > 1
+    assert not list((tmp_path / "data").rglob("*.jsonl")), "nothing is a dead letter"
