@@ -212,14 +212,14 @@ def test_groups_of_digits(text: Any, expected: str | None) -> None:
 
 COMMAS = {
     ("", ","): [
-        ("1,5", "1.5"), ("1234,5", "1234.5"), (",5", "0.5"), ("7", "7"), ("-0,25", "-0.25"), ("1,5e3", "1500"), (2, "2"),
-        (Decimal("1.5"), "1.5"), ("1,234", "1.234"), ("7,", "7"),
+        ("1,5", "1.5"), ("1234,5", "1234.5"), (",5", "0.5"), ("7", "7"), ("-0,25", "-0.25"), ("1,5e3", "1500"),
+        (2, "2"), (Decimal("1.5"), "1.5"), ("1,234", "1.234"), ("7,", "7"),
         ("1.5", None), ("1.234", None), ("1.234,5", None), ("1,2,3", None), (",", None), ("1 234,5", None),
         ("1,٣", None), ("1" * 300, None), ("1,5x", None),
     ],
     (".", ","): [
-        ("1.234", "1234"), ("1.234,5", "1234.5"), ("12.345.678,25", "12345678.25"), ("999,5", "999.5"), ("1500", "1500"),
-        ("1500,25", "1500.25"), ("-1.000,5", "-1000.5"), (Decimal("1.234"), "1.234"),
+        ("1.234", "1234"), ("1.234,5", "1234.5"), ("12.345.678,25", "12345678.25"), ("999,5", "999.5"),
+        ("1500", "1500"), ("1500,25", "1500.25"), ("-1.000,5", "-1000.5"), (Decimal("1.234"), "1.234"),
         ("1.5", None), ("1.23", None), ("1.2345", None), ("1,234.5", None), ("1.234.5", None), ("1.234,5,6", None),
         ("1234.567", None), (".234", None), ("1.234e2", None),
     ],
@@ -272,15 +272,15 @@ def test_a_comma_beside_other_words(said: str, values: dict[str, Any], expected:
     [
         ('{from: p, thousands: "."}', '`.` cannot stand between groups of digits and before the decimals: where it '
                                       'stands between groups, say what stands before the decimals, `decimal: ","`'),
-        ('{from: p, thousands: ",", decimal: ","}', "`,` cannot stand between groups of digits and before the decimals"),
+        ('{from: p, thousands: ",", decimal: ","}', "`,` cannot stand between groups of digits and before"),
         ('{from: p, decimal: ";"}', "';' is not allowed; known: '.', ','"),
-        ('{from: p, thousands: "-"}', r"'-' is not allowed; known: ',', '.', ' ', ''', '_', '’', '\xa0', '\u202f'"),
+        ('{from: p, thousands: "-"}', r"'-' is not allowed; known: ',', '.', ' ', ''', '_', "),
     ],
 )
 def test_separators_that_cannot_be_meant(said: str, told_of: str) -> None:
     text = STREAMS.replace("      price: p\n", f"      price: {said}\n")
     _, problems = check_text("venue.yaml", HEAD + SUBSCRIBE + text, ROOT)
-    assert len(problems) == 1 and told_of in str(problems[0]), problems
+    assert [told_of in str(one) for one in problems] == [True], problems
 
 
 @pytest.mark.parametrize("separator", [",", " ", "'", "_"])

@@ -66,7 +66,9 @@ def outcome(plan: Plan, frames: list[str]) -> tuple[list[Any], Any]:
     return found, (pipeline.connector_state.ledger.totals(), numbers)
 
 
-NUMBERS = st.sampled_from([1, "12345", "1,234.5", "1,23", "1.234,5", "1.234", "0,1234567891", Decimal("0.25"), 0, "x", None, "0.000000001", -1])
+NUMBERS = st.sampled_from([
+    1, "12345", "1,234.5", "1,23", "1.234,5", "1.234", "0,1234567891", Decimal("0.25"), 0, "x", None, "0.000000001", -1,
+])
 ITEMS = st.fixed_dictionaries(
     {"s": st.sampled_from(["BTC-USD", "ETH-USD", "?"]), "i": st.sampled_from([1, 2, 5, "n7", "n9", None]),
      "p": NUMBERS, "q": NUMBERS, "d": st.sampled_from(["buy", "sell", "?"]),
