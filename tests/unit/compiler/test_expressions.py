@@ -172,7 +172,7 @@ def test_names_in_an_expression_are_known() -> None:
     [
         ("from_json(d).p", {"d": '{"p":64000.10}'}, Decimal("64000.10")),
         ("map(&from_json(@), body)[].p", {"body": ['{"p":1}', '{"p":2}']}, [1, 2]),
-        ("rows({t: t, p: data.p})", {"t": [1, 2], "data": {"p": ["a", None]}}, [{"t": 1, "p": "a"}, {"t": 2, "p": None}]),
+        ("rows({t: t, p: b.p})", {"t": [1, 2], "b": {"p": ["a", None]}}, [{"t": 1, "p": "a"}, {"t": 2, "p": None}]),
         ("rows({t: t, p: p})[*].t", {"t": [1, 2]}, [1, 2]),
         ("rows({t: t})", {"t": []}, []),
         ("rows({t: t, p: p})", {"x": []}, None),
