@@ -1,8 +1,8 @@
 """Sources of kinds that no shipped connector is of, as somebody would write them with the documentation alone: each is
 valid, passes its own tests, and its mock's data comes out as records of a whole process.
 
-Trades in columns; the amounts of both sides, with a comma before the decimals; one side of a quote at a time; an address
-whose pages go back; a login by a signed token.
+Trades in columns; the amounts of both sides, with a comma before the decimals; one side of a quote at a time; an
+address whose pages go back; a login by a signed token.
 """
 
 from __future__ import annotations
