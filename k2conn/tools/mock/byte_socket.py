@@ -140,7 +140,7 @@ class PollSocket:
         self._sent = 0
         """Frames that were answers, and those that a later request proves to have been read."""
         self._proved = 0
-        self._queued = 0
+        self._queued = len(self._queue)
         self._ending = ""
         self._frozen = False
         self._asked_at = monotonic()

@@ -88,6 +88,17 @@ def test_an_answer_that_its_client_gave_up_is_in_doubt() -> None:
     assert "8" not in [one for sure, _ in everybody for one in sure]
 
 
+def test_what_was_for_another_proves_nothing_of_what_is_its_own() -> None:
+    async def talk(exchange: MockExchange) -> None:
+        _, tag = await ask(exchange)
+        await exchange.play("trade", "BTC-USD", 2)
+        _, tag = await ask(exchange)  # another client, which gets the first of what was for the one before
+        await exchange.play("trade", "BTC-USD")
+        await ask(exchange, tag=tag)
+
+    assert ids(sessions(talk)[-1]) == ([], ["9"])
+
+
 def test_what_a_client_did_not_ask_for_is_for_the_one_that_comes_after_it() -> None:
     found: list[str] = []
 
