@@ -99,6 +99,25 @@ def test_what_was_for_another_proves_nothing_of_what_is_its_own() -> None:
     assert ids(sessions(talk)[-1]) == ([], ["9"])
 
 
+def test_all_so_far_is_read_when_it_is_and_what_comes_later_does_not_matter() -> None:
+    said: list[bool] = []
+
+    async def talk(exchange: MockExchange) -> None:
+        _, tag = await ask(exchange)
+        await exchange.play("trade", "BTC-USD", 2)
+        assert exchange.sent_frames is not None
+        read = exchange.sent_frames.all_so_far()
+        for _ in range(3):
+            _, tag = await ask(exchange, tag=tag)
+            await asyncio.sleep(0.05)
+            said.append(read())
+        await exchange.play("trade", "BTC-USD")
+        said.append(read())
+
+    sessions(talk)
+    assert said == [False, False, True, True]
+
+
 def test_what_a_client_did_not_ask_for_is_for_the_one_that_comes_after_it() -> None:
     found: list[str] = []
 
