@@ -116,3 +116,39 @@ def test_a_mock_writes_numbers_with_the_separators_of_the_file(tmp_path: Path) -
     assert all(1000 < price < 1_000_000 for price in prices), "near where they were"
     assert len({record["quantity"] for record in trades}) > 1
     assert not list((tmp_path / "data").rglob("*.jsonl")), "nothing is a dead letter"
+
+
+ROWS = """
+connector: venue
+exchange: VENUE
+asset_class: equities
+docs: https://docs.example/files
+symbols: {default: [SAP], form: {form: "{base}", quote: EUR}}
+connection:
+  url: file://
+  codec: {text: csv, delimiter: ";"}
+streams:
+  trade:
+    when: "@"
+    fields:
+      symbol: name
+      trade_id: {text: "{$file}-{$row}"}
+      price: {from: price, decimal: ",", thousands: "."}
+      quantity: {from: size, decimal: ",", thousands: "."}
+      timestamp: {from: time, unit: iso8601, zone: Europe/Berlin}
+      side: {value: UNKNOWN}
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"K2CONN_PURE_PYTHON": "1"}])
+def test_files_with_a_comma_before_the_decimals(tmp_path: Path, variables: dict[str, str]) -> None:
+    (tmp_path / "venue.yaml").write_text(ROWS)
+    rows = ["name;price;size;time", "SAP;1.234,56;1.000;2026-01-02T09:00:00", "SAP;99,5;10;2026-01-02T09:00:01",
+            "SAP;99.5;10;2026-01-02T09:00:02"]
+    (tmp_path / "day.csv").write_text("\n".join(rows) + "\n")
+    process = start("load", str(tmp_path / "venue.yaml"), str(tmp_path / "day.csv"), "--sink", "file", "--folder",
+                    str(tmp_path / "data"), **variables)
+    out, err = end(process, 60)
+    assert "dead letters: 1 bad-number" in out + err
+    found = [(str(one["price"]), str(one["quantity"])) for one in records_of(tmp_path / "data", "trade_id")]
+    assert found == [("1234.56000000", "1000.00000000"), ("99.50000000", "10.00000000")]
