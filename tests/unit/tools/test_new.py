@@ -504,6 +504,28 @@ def test_a_list_named_after_trades_a_short_id_and_a_time_by_its_magnitude() -> N
     assert "side: {from: maker, map: {buyer: SELL, seller: BUY}}" in text
 
 
+@pytest.mark.parametrize(("inside", "columns"), [(False, "{id: id, t: t, p: p, v: v}"),
+                                                 (True, "{id: d.id, t: d.t, p: d.p, v: d.v}")])
+def test_columns_become_rows(inside: bool, columns: str) -> None:
+    frames = []
+    for first in (7, 17, 27):
+        table = {"id": [first, first + 1], "t": [1767323045123, 1767323045124], "p": ["64000.1", "64000.2"],
+                 "v": ["0.5", "0.25"]}
+        whole = {"ch": "trades", "s": "BTC-USD", **({"d": table} if inside else table)}
+        frames.append(exactjson.encode(whole).decode())
+    text, played = tried_of(*frames)
+    assert f'each: "rows({columns})"' in text
+    assert "symbol: $message.s" in text
+    assert "price: p" in text
+    assert (played.mapped, played.streams["trade"].records) == (3, 6)
+
+
+def test_a_level_of_a_book_is_no_table() -> None:
+    made = of(*(exactjson.encode({"s": "BTC-USD", "u": number, "t": 1767323045123, "bid": ["64000.1", "0.5"],
+                                  "ask": ["64000.2", "0.7"], "x": ["1", "2"]}).decode() for number in (7, 8, 9)))
+    assert "rows(" not in written(made)
+
+
 @pytest.mark.parametrize(
     ("flags", "inverted"),
     [
