@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from k2conn.tools.drafting.leaves import Path, at, number, scalars, spelled, walk
+from k2conn.tools.drafting.separators import separators_of, source, told, words
 
 _COLUMNS = 3
 """Lists that a table has at least: a time, a price, and something more."""
@@ -68,6 +69,13 @@ class ItemColumn:
     path: Path
     values: tuple[Any, ...]
     outer: bool
+    said: dict[str, str] = field(default_factory=dict, compare=False)
+    """What is to be said beside the expression, for its values to be numbers."""
+
+    @property
+    def source(self) -> Any:
+        """Where the value is, as a field says it."""
+        return source(self.expression, self.said)
 
     @property
     def present(self) -> list[Any]:
@@ -194,14 +202,15 @@ def _inner(items: Sequence[Any], prefix: Path) -> Iterator[ItemColumn]:
             if nested and not isinstance(value, (dict, list)):
                 names.setdefault(path)
     for path in names:
-        yield ItemColumn(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
+        values = [at(item, path) for item in items]
+        yield _column(spelled((*prefix, *path)), str(path[-1]), path, values, False)
 
 
 def _parental(parents: Sequence[Any]) -> Iterator[ItemColumn]:
     """What the elements have that items are found in."""
     names = dict.fromkeys(path for one in parents for path, _ in scalars(one))
     for path in names:
-        yield ItemColumn(f"$parent.{spelled(path)}", str(path[-1]), path, tuple(at(one, path) for one in parents), True)
+        yield _column(f"$parent.{spelled(path)}", str(path[-1]), path, [at(one, path) for one in parents], True)
 
 
 def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[ItemColumn]:
@@ -213,4 +222,11 @@ def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> 
         text = spelled(path)
         if place.kind != "row":
             text = f"$message{text}" if text.startswith("[") else f"$message.{text}"
-        yield ItemColumn(text, str(path[-1]), path, tuple(at(messages[owner], path) for owner in owners), True)
+        yield _column(text, str(path[-1]), path, [at(messages[owner], path) for owner in owners], True)
+
+
+def _column(expression: str, name: str, path: Path, values: Sequence[Any], outer: bool) -> ItemColumn:
+    separators = separators_of(values)
+    if separators is None:
+        return ItemColumn(expression, name, path, tuple(values), outer)
+    return ItemColumn(expression, name, path, told(values, separators), outer, words(separators))

@@ -16,6 +16,7 @@ from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
 from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
+from k2conn.tools.drafting.separators import separators_of
 from k2conn.tools.drafting.writing import flow, written
 from tests.support.drafts import corpus_files, score
 
@@ -518,6 +519,30 @@ def test_columns_become_rows(inside: bool, columns: str) -> None:
     assert "symbol: $message.s" in text
     assert "price: p" in text
     assert (played.mapped, played.streams["trade"].records) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["1.234,5"], (".", ",")), (["1,234.5", "7"], (",", ".")), (["0,5", "1234,25", None, ""], ("", ",")),
+        (["1.234.567", "1.234"], (".", ",")), (["1'000.5"], ("'", ".")), (["1 234,5"], (" ", ",")),
+        (["1.234"], None), (["1,234"], None), (["0,125", "2,250"], None), (["1.5", "2"], None), ([1, "2"], None),
+        (["1.234,5", "x"], None), (["1.23,4"], None), ([], None), (["1,2,3"], None), (["2026-01-02"], None),
+    ],
+)
+def test_separators_are_those_that_alone_make_numbers_of_texts(values: list[Any], found: Any) -> None:
+    assert separators_of(values) == found
+
+
+def test_numbers_with_a_comma_before_the_decimals() -> None:
+    trades = [trade(price=f"64.000,{number}", qty=f"0,{number}") for number in (11, 12, 13)]
+    quotes = [exactjson.encode({"type": "quote", "symbol": "BTC-USD", "bid": f"64.000,{number}", "bidSize": "1,5",
+                                "ask": f"64.001,{number}", "askSize": "0,5"}).decode() for number in (11, 12, 13)]
+    text, played = tried_of(*trades, *quotes)
+    assert 'price: {from: price, thousands: ".", decimal: ","}' in text
+    assert 'bid_price: {from: bid, thousands: ".", decimal: ","}' in text
+    assert 'ask_quantity: {from: askSize, decimal: ","}' in text
+    assert (played.mapped, played.dead) == (6, 0)
 
 
 def test_a_level_of_a_book_is_no_table() -> None:
