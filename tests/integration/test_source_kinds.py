@@ -55,3 +55,13 @@ def test_its_mock_s_data_becomes_records(name: str, tmp_path: Path) -> None:
     assert len({one["symbol"] for one in records}) == 2
     assert len({one["message_id"] for one in records}) == len(records)
     assert not list(tmp_path.rglob("*.jsonl")), "nothing is a dead letter"
+
+
+@pytest.mark.parametrize("name", ["totals", "sides"])
+def test_broken_frames_and_one_too_large_are_told_from_losses(name: str, tmp_path: Path) -> None:
+    """Rows of CSV, in which a broken bracket is a cell, and events, whose name and id stand around what is broken."""
+    process = start("certify", str(FOLDER / f"{name}.yaml"), "--duration", "3s", "--rate", "20", "--faults",
+                    "garbage,corrupt,oversize", "--folder", str(tmp_path))
+    out, err = end(process, 120)
+    assert process.returncode == 0, out + err
+    assert f"{name}: passed" in out

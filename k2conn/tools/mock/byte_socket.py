@@ -30,6 +30,23 @@ _GONE_AFTER = 5.0
 _ESTABLISHED = "01"
 
 
+def as_received(frame: str | bytes, framing: Framing | None) -> str | bytes:
+    """What a client makes of a frame: that of a named event has its name and id, whatever its data is."""
+    if framing is None or framing.kind != "named-events":
+        return frame
+    return next(iter(cutter(framing, _LARGEST).feed(_as_bytes(frame, framing))), frame)
+
+
+def _as_bytes(frame: str | bytes, framing: Framing) -> bytes:
+    if not framing.kind.endswith("events"):
+        return framed(frame, framing)
+    data = frame.encode() if isinstance(frame, str) else frame
+    head = b""
+    if framing.kind == "named-events":
+        head, data = _named_event(data)
+    return head + b"".join(b"data: %b\n" % line for line in data.split(b"\n")) + b"\n"
+
+
 def _closed() -> ConnectionClosed:
     return ConnectionClosedError(None, None)
 
@@ -67,13 +84,7 @@ class ByteSocket:
             raise _closed() from None
 
     def _wired(self, frame: str | bytes) -> bytes:
-        if not self._framing.kind.endswith("events"):
-            return framed(frame, self._framing)
-        data = frame.encode() if isinstance(frame, str) else frame
-        head = b""
-        if self._framing.kind == "named-events":
-            head, data = _named_event(data)
-        return head + b"".join(b"data: %b\n" % line for line in data.split(b"\n")) + b"\n"
+        return _as_bytes(frame, self._framing)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Ends it in order, whatever the code."""
