@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from k2conn.avro import RecordSchema
 from k2conn.clock import monotonic
+from k2conn.ending_tasks import end_tasks
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX
 from k2conn.engine.accounting.figures import LedgerReport
 from k2conn.engine.accounting.ledger import Ledger
@@ -161,8 +162,7 @@ class Certification:
             trials, wrong = await self._run_in_process()
             report = await crash_restarts
         finally:
-            crash_restarts.cancel()
-            await asyncio.gather(crash_restarts, return_exceptions=True)
+            await end_tasks(crash_restarts)
         readback = await self._read_back(SINKS.get(self.settings.kind).prefix(self.settings.options))
         reference = ExpectedRecords(self.context.plan, self.streams, self.exchange)
         for trial in trials:

@@ -23,6 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 from k2conn import exactjson
 from k2conn.child_python import child_command
 from k2conn.clock import monotonic
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import SettingsError
 from k2conn.sinks.kafka.producer import client_options
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -149,9 +150,8 @@ async def prove(given: ProofSettings) -> ExactlyOnceProof:
             read_all.set()
             await reading
         finally:
-            for task in (reading, *keeping):
-                task.cancel()
-            await asyncio.gather(reading, *keeping, *(one.close() for one in members), return_exceptions=True)
+            await end_tasks(reading, *keeping)
+            await asyncio.gather(*(one.close() for one in members), return_exceptions=True)
     proof.cpu["venue"] = _cpu(resource.RUSAGE_CHILDREN) - spent - proof.cpu["members"]
     proof.cpu["reader"] = _cpu(resource.RUSAGE_SELF) - own
     judge(books, given, proof, sent)

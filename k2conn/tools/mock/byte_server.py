@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 from http import HTTPStatus
 
+from k2conn.ending_tasks import end_tasks
 from k2conn.framing import LINES
 from k2conn.tools.mock.byte_socket import ByteSocket, PollSocket
 from k2conn.tools.mock.http import read_request
@@ -34,9 +35,7 @@ class ByteServer:
         """Stops listening, and ends all connections."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -17,6 +17,7 @@ from websockets.server import ServerProtocol
 
 from k2conn import exactjson
 from k2conn.clock import monotonic, wall_ms, wall_us
+from k2conn.ending_tasks import end_tasks
 from k2conn.plan import Connection, Json, Plan
 from k2conn.tools.mock.byte_socket import as_received
 from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
@@ -222,9 +223,7 @@ class MockExchange:
 
     async def stop(self) -> None:
         """Stops sending; raises the exception of a failed task."""
-        for task in self._tasks:
-            task.cancel()
-        found = await asyncio.gather(*self._tasks, return_exceptions=True)
+        found = await end_tasks(*self._tasks)
         self._tasks.clear()
         for error in found:
             if isinstance(error, Exception):
