@@ -74,6 +74,15 @@ class DirectPath(NamedTuple):
     """Where the text stands of which alone ``get`` makes its value, by a pattern or another case."""
 
 
+class Separators(NamedTuple):
+    """How the digits of a number text are set apart: what stands between groups of three, empty where nothing does,
+    and what stands before the decimals.
+    """
+
+    thousands: str
+    decimal: str
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One v2 field: ``read`` gives the encoder's value; the texts are for ``explain`` and dead letters."""
@@ -97,6 +106,8 @@ class Field:
     """Whether all records of a symbol have the same value: nothing but `$symbol` is read."""
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
+    separators: Separators | None = None
+    """Those of a number, where the connector file says any."""
 
     @property
     def key(self) -> str | None:

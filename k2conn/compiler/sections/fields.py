@@ -36,7 +36,7 @@ from k2conn.compiler.converters.readers import (
     texts,
     whole_number,
 )
-from k2conn.compiler.converters.scales import SCALE_WORDS, ratio, scaled_by_value, ungrouped
+from k2conn.compiler.converters.scales import POINT, SCALE_WORDS, punctuated, ratio, scaled_by_value
 from k2conn.compiler.converters.sides import (
     inverted,
     mapped_side,
@@ -57,7 +57,8 @@ from k2conn.compiler.sections.tables import looked_up_in
 from k2conn.compiler.sections.texts import PutTogether, put_together
 from k2conn.compiler.sections.times_of_day import compile_time_of_day
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader
+from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader, Separators
+from k2conn.printable import visible
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
@@ -153,8 +154,23 @@ class FieldCompiler:
     # -- numbers
 
     def _decimal(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        separators = _separators(said)
+        if separators is None:
+            return self._number_field(target, said, path)
+        thousands, mark = separators
+        if thousands == mark:
+            text = f"`{mark}` cannot stand between groups of digits and before the decimals"
+            text += ': where it stands between groups, say what stands before the decimals, `decimal: ","`' \
+                if "decimal" not in said else ""
+            self.note((*path, "thousands"), "value", text, at_key=True)
+            return None
+        found = self._number_field(target, said, path)
+        words = f", groups of digits by '{visible(thousands)}'" if thousands else ""
+        words += f", decimals after '{mark}'" if mark != POINT else ""
+        return found and replace(found, separators=separators, converter=found.converter + words)
+
+    def _number_field(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         scale, magnitude, signed = said.get("scale"), said.get("magnitude") is True, said.get("signed") is True
-        grouped = "thousands" in said
         if magnitude and signed:
             self.note((*path, "signed"), "value", "`magnitude` drops the sign: say one of the two", at_key=True)
             return None
@@ -166,8 +182,9 @@ class FieldCompiler:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
             words = f"decimal({target.precision},{target.scale}){words}"
             words += ", magnitude" if magnitude else ", signed" if signed else ""
-            words += f", groups of digits by '{said['thousands']}'" if grouped else ""
-            how = None if grouped else plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
+            how = None
+            if _separators(said) is None:
+                how = plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
             convert = _number(target, said, _exact(scale))
             found = self._simple(target, said, path, convert, words, how)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
@@ -177,7 +194,7 @@ class FieldCompiler:
             return None
         by = self._scale(scale, "divide_by", path) if isinstance(scale, dict) and "divide_by" in scale else None
         spoken = got[0] if by is None else ratio(got[0], by)
-        plain = {"scale", "magnitude", "signed", "thousands"}.isdisjoint(said)
+        plain = {"scale", "magnitude", "signed", "thousands", "decimal"}.isdisjoint(said)
         read = rounding(found.read, spoken, target.name, target.scale, target.precision, plain)
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
@@ -569,13 +586,20 @@ def _when(rule: dict[str, Any]) -> str:
 
 
 def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None, divides: bool = False) -> Convert:
-    """The converter of a number to a field, by what is said of its sign and its groups of digits."""
+    """The converter of a number to a field, by what is said of its sign and its separators."""
     magnitude, signed = said.get("magnitude") is True, said.get("signed") is True
     if divides and factor is not None:
         convert = quotients(target.scale, target.precision, factor, magnitude, signed)
     else:
         convert = decimals(target.scale, target.precision, factor, magnitude, signed)
-    return ungrouped(convert, said["thousands"]) if "thousands" in said else convert
+    separators = _separators(said)
+    return punctuated(convert, separators) if separators is not None else convert
+
+
+def _separators(said: dict[str, Any]) -> Separators | None:
+    """What is said of the separators in a number; None where nothing is."""
+    found = Separators(said.get("thousands", ""), said.get("decimal", POINT))
+    return found if found != ("", POINT) else None
 
 
 def _exact(value: Any) -> Decimal | None:

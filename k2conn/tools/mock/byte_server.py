@@ -76,12 +76,12 @@ class ByteServer:
     async def _poll(self, target: str, known: str, writer: asyncio.StreamWriter) -> None:
         key = self._exchange.asked_for(target)
         poller = self._pollers.get(key)
-        if poller is None or poller.frozen:
-            poller = self._pollers[key] = PollSocket()
+        if poller is None or not poller.is_asked_by(target, known):
+            poller = self._pollers[key] = PollSocket(() if poller is None else poller.leave())
             task = asyncio.create_task(self._exchange.serve(poller, target))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        found = await poller.answer(known)
+        found = await poller.answer(target, known)
         if poller.gone and self._pollers.get(key) is poller:
             del self._pollers[key]
         if found is None:
