@@ -82,8 +82,8 @@ class PlainFrames:
         if drops is None or mapping.window.size == 0 or (key is not None and not key.isascii()):
             return None
         drop = drops, partial(self._drop, mapping)
-        return (items, symbol, number, drop, partial(self._enter, mapping), partial(self._repeated, mapping), mapping,
-                mapping.window)
+        return (items, symbol, number, drop, partial(self._enter, mapping), partial(self._repeated, mapping),
+                partial(self._unfold, mapping), mapping, mapping.window)
 
     # -- what C asks
 
@@ -118,6 +118,12 @@ class PlainFrames:
             mapping.stream.name, found[1].resolved.native
         )
         return None if expected else found
+
+    def _unfold(self, mapping: StreamMapping, text: str) -> list[Any]:
+        """The items of a message, in the order in which they are mapped."""
+        scope = self._session.scope
+        scope.message = message = exactjson.decode(text)
+        return mapping.items(message, scope)
 
     def _repeated(
         self, mapping: StreamMapping, context: SymbolContext, identity: str, content: bytes, envelope: Envelope,

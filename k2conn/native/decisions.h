@@ -76,13 +76,6 @@ static int put_leaf(Buffer *key, const Leaf *leaf, const Given *given)
     return put_bytes(key, &kind, 1) < 0 || put_text(key, given->json->text + node->start, node->size) < 0 ? -1 : 1;
 }
 
-static PyObject *text_of_node(const Given *given, int at)
-{
-    const JsonNode *node = given->json->nodes + at;
-    int quoted = node->kind == JSON_STRING; /* its quotation marks belong to what is read */
-    return PyUnicode_DecodeUTF8(given->json->text + node->start - quoted, node->size + 2 * quoted, NULL);
-}
-
 /* Asks Python, and remembers it. 1, or -1 with an exception set. */
 static int ask_for(Decision *self, const Given *given, PyObject *key, long *found)
 {

@@ -6,7 +6,8 @@
    message depends on, and each stream that it can map (a *flow*): where its items are, their symbol, their number, what
    decides which of them are dropped. It asks Python once for each decision (decisions.h) and for each symbol (`enter`), and
    remembers the answer. Of what it must not decide (a record that came before, or with other content) it tells the flow's
-   `odd`.
+   `odd`. A value that only a Python reader knows costs the message's objects, which `unfold` makes of its text, once, and
+   the reader; all others of the record are still read of the text.
 
    `take` goes through frames from one on until it meets what is not plain, and says where that is: frame and item. What came
    before is in the list of envelopes, in the duplicate window, and in the accounts; of the item itself nothing is anywhere.
@@ -27,7 +28,7 @@
 
 /* What is known of a symbol on a flow, and what is not yet in its account. */
 typedef struct {
-    PyObject *mapper, *context, *account; /* owned */
+    PyObject *mapper, *context, *account, *symbol; /* owned; the last is the scope's while a record is made */
     int64_t received, filtered, event;
     PyObject *price;   /* owned: of the latest record; NULL where none is to be booked */
     PyObject *numbers; /* owned: the state of the symbol's numbers, with something to book; or NULL */
@@ -38,7 +39,7 @@ typedef struct {
     Place items, symbol, number;              /* nowhere: the message is the item; there is no number */
     Decision drop;                            /* 1: the item is no record; without leaves all are some */
     int whole;                                /* whether a symbol may be a whole number as well as a text */
-    PyObject *enter, *odd, *mapping, *window; /* owned; the last is the duplicate window */
+    PyObject *enter, *odd, *unfold, *mapping, *window; /* owned; the last is the duplicate window */
     PyObject *known;                          /* owned: a dict from what says a symbol to its place in: */
     Tally *tallies;
     int count, room;
@@ -69,7 +70,8 @@ typedef struct {
 } FrameMapper;
 
 static PyObject *name_received, *name_filtered, *name_event, *name_moment, *name_price, *name_numbers, *name_last, *name_epoch,
-    *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_symbol;
+    *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_resolved,
+    *name_count_oddities;
 
 static int name_attributes(void)
 {
@@ -79,7 +81,8 @@ static int name_attributes(void)
     } names[] = {{&name_received, "received"}, {&name_filtered, "filtered"}, {&name_event, "last_event_us"}, {&name_moment, "last_received_us"},
                  {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"}, {&name_epoch, "epoch"},
                  {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
-                 {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_symbol, "symbol"}};
+                 {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_resolved, "resolved"},
+                 {&name_count_oddities, "count_oddities"}};
     for (size_t at = 0; at < sizeof names / sizeof *names; at++)
         if ((*names[at].to = PyUnicode_InternFromString(names[at].name)) == NULL)
             return -1;
@@ -229,14 +232,17 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
             flow->room = room;
         }
     }
-    PyObject *number = done == 1 ? PyLong_FromLong(flow->count) : NULL;
+    PyObject *symbol = done == 1 ? PyObject_GetAttr(context, name_resolved) : NULL;
+    PyObject *number = symbol != NULL ? PyLong_FromLong(flow->count) : NULL;
     if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0)
         done = -1;
     Py_XDECREF(number);
     if (done == 1) {
         *found = flow->tallies + flow->count++;
-        **found = (Tally){.mapper = Py_NewRef(mapper), .context = Py_NewRef(context), .account = Py_NewRef(account)};
+        **found = (Tally){.mapper = Py_NewRef(mapper), .context = Py_NewRef(context), .account = Py_NewRef(account),
+                          .symbol = Py_NewRef(symbol)};
     }
+    Py_XDECREF(symbol);
     Py_DECREF(told);
     return done;
 }
@@ -283,7 +289,7 @@ static int keep_time(const FrameMapper *self, const Flow *flow, const Tally *tal
         Py_XDECREF(tracker);
         return tracker == NULL ? -1 : 0;
     }
-    PyObject *symbol = PyObject_GetAttr(tally->context, name_symbol), *time = PyLong_FromLongLong(event);
+    PyObject *symbol = PyObject_GetAttr(tally->context, scope_symbol), *time = PyLong_FromLongLong(event);
     PyObject *done = symbol != NULL && time != NULL
                          ? PyObject_CallMethodObjArgs(tracker, name_see, symbol, time, self->moment, self->epoch, NULL) : NULL;
     Py_XDECREF(done);
@@ -334,6 +340,16 @@ static int is_new(Flow *flow, PyObject *identity, PyObject *content)
     return turned != NULL ? 1 : -1;
 }
 
+/* What readers of Python's have left beside notes is counted. 0, or -1 with an exception set. */
+static int count_oddities(const Flow *flow, const Given *given, const Tally *tally)
+{
+    if (!given->asked)
+        return 0;
+    PyObject *done = PyObject_CallMethodObjArgs(flow->mapping, name_count_oddities, tally->context, given->scope, NULL);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
 /* A record that is made goes where it belongs. 1, or -1 with an exception set. */
 static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally, const Made *made, int64_t event, PyObject *price,
                 PyObject *numbers, int64_t number)
@@ -341,7 +357,8 @@ static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally,
     PyObject *identity = PyUnicode_DecodeASCII(made->message_id, 36, NULL);
     PyObject *content = PyBytes_FromStringAndSize(made->content, CONTENT_BYTES);
     PyObject *envelope = envelope_of((const Mapper *)tally->mapper, made, event, self->moment);
-    int done = identity != NULL && content != NULL && envelope != NULL ? is_new(flow, identity, content) : -1;
+    int done = identity != NULL && content != NULL && envelope != NULL && count_oddities(flow, given, tally) == 0
+                   ? is_new(flow, identity, content) : -1;
     if (done == 0) {
         const JsonNode *node = given->json->nodes + given->node, *top = given->json->nodes + given->top;
         int booked = book_all(self) == 0 && (numbers == NULL || keep_number(self, numbers, number, event) == 0);
@@ -395,10 +412,11 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
     Made made = {0};
     PyObject *noted = NULL;
     int taken = 0;
+    given->symbol = tally->symbol;
     buffer_open(&body);
     done = put_body(&body, mapper, given, values, &taken, &noted);
     if (done == 1)
-        done = finish(mapper, given, &body, values, NULL, &made);
+        done = finish(mapper, given, &body, values, noted, &made);
     if (done == 1 && (price = price_of(mapper->program, values)) == NULL)
         done = -1;
     if (done == 1) {
@@ -417,6 +435,24 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
     return done;
 }
 
+/* The same, with an end of what it was opened for; of what is not plain nothing is left behind. */
+static int map_opened(FrameMapper *self, Flow *flow, Given *given)
+{
+    int kept = 0, done = map_item(self, flow, given, &kept);
+    if (done < 0 && !kept && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
+        PyErr_Clear(); /* the general way meets it again, and says it with its place */
+        done = 0;
+    }
+    if (given->asked && done < 0)
+        forget_failed(given->scope);
+    else if (given->asked && done == 0 && forget_item(given->scope) < 0)
+        done = -1;
+    given->asked = 0;
+    Py_CLEAR(given->item);
+    forget_given(given);
+    return done;
+}
+
 /* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
 static int map_items(FrameMapper *self, Flow *flow, Given *given, int turned, int *at)
 {
@@ -431,15 +467,14 @@ static int map_items(FrameMapper *self, Flow *flow, Given *given, int turned, in
     else
         items[count++] = found;
     int done = 1;
+    given->unfold = flow->unfold;
+    given->count = count;
     for (*at = 0; done == 1 && *at < count; *at += done == 1) {
-        int kept = 0;
         given->node = items[turned ? count - 1 - *at : *at];
-        done = map_item(self, flow, given, &kept);
-        if (done < 0 && !kept && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
-            PyErr_Clear(); /* the general way meets it again, and says it with its place */
-            done = 0;
-        }
+        given->at = *at;
+        done = map_opened(self, flow, given);
     }
+    Py_CLEAR(given->items);
     return done;
 }
 
@@ -548,12 +583,14 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
             return met;
         Py_VISIT(flow->enter);
         Py_VISIT(flow->odd);
+        Py_VISIT(flow->unfold);
         Py_VISIT(flow->mapping);
         Py_VISIT(flow->window);
         for (int at = 0; at < flow->count; at++) {
             Py_VISIT(flow->tallies[at].mapper);
             Py_VISIT(flow->tallies[at].context);
             Py_VISIT(flow->tallies[at].account);
+            Py_VISIT(flow->tallies[at].symbol);
         }
     }
     return 0;
@@ -573,6 +610,7 @@ static int frame_mapper_clear(PyObject *object)
         forget_decision(&flow->drop);
         Py_CLEAR(flow->enter);
         Py_CLEAR(flow->odd);
+        Py_CLEAR(flow->unfold);
         Py_CLEAR(flow->mapping);
         Py_CLEAR(flow->window);
         Py_CLEAR(flow->known);
@@ -581,6 +619,7 @@ static int frame_mapper_clear(PyObject *object)
             Py_CLEAR(tally->mapper);
             Py_CLEAR(tally->context);
             Py_CLEAR(tally->account);
+            Py_CLEAR(tally->symbol);
         }
         PyMem_Free(flow->tallies);
     }
@@ -602,13 +641,13 @@ static void frame_mapper_end(PyObject *object)
     Py_DECREF(type);
 }
 
-/* A flow of (items, (symbol, whole), number, drop, enter, odd, mapping, window). */
+/* A flow of (items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window). */
 static int read_flow(PyObject *given, Flow *flow)
 {
-    PyObject *items, *symbol, *number, *drop, *enter, *odd, *mapping, *window;
+    PyObject *items, *symbol, *number, *drop, *enter, *odd, *unfold, *mapping, *window;
     *flow = (Flow){0};
-    if (!PyArg_ParseTuple(given, "O(Op)OOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &mapping,
-                          &window))
+    if (!PyArg_ParseTuple(given, "O(Op)OOOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &unfold,
+                          &mapping, &window))
         return -1;
     if (read_text_place(items, 0, &flow->items) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
         || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
@@ -621,6 +660,7 @@ static int read_flow(PyObject *given, Flow *flow)
     }
     flow->enter = Py_NewRef(enter);
     flow->odd = Py_NewRef(odd);
+    flow->unfold = Py_NewRef(unfold);
     flow->mapping = Py_NewRef(mapping);
     flow->window = Py_NewRef(window);
     return 0;

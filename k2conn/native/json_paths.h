@@ -8,7 +8,7 @@
 #include "json_text.h"
 #include "paths.h"
 
-static PyObject *decimal_type;
+static PyObject *decimal_type, *scope_symbol; /* the latter is an attribute of the scope */
 
 /* Whether paths lead into the message or item alone, by keys that are ASCII. */
 static int is_of_text(const Place *place)
@@ -49,6 +49,33 @@ static int node_at(const Place *place, const Given *given)
             break;
     }
     return node;
+}
+
+static PyObject *text_of_node(const Given *given, int at)
+{
+    const JsonNode *node = given->json->nodes + at;
+    int quoted = node->kind == JSON_STRING; /* its quotation marks belong to what is read */
+    return PyUnicode_DecodeUTF8(given->json->text + node->start - quoted, node->size + 2 * quoted, NULL);
+}
+
+/* Makes an object of an item that is text, for a reader of Python's, and has the scope ready for that. 0, or -1 with an
+   exception set, or without one where the message has other items than it seemed. */
+static int open_item(Given *given)
+{
+    if (given->json == NULL || given->item != NULL)
+        return 0;
+    if (given->items == NULL) {
+        PyObject *message = text_of_node(given, given->top);
+        given->items = message != NULL ? PyObject_CallOneArg(given->unfold, message) : NULL;
+        Py_XDECREF(message);
+        if (given->items == NULL)
+            return -1;
+    }
+    if (!PyList_CheckExact(given->items) || PyList_GET_SIZE(given->items) != given->count
+        || PyObject_SetAttr(given->scope, scope_symbol, given->symbol) < 0)
+        return -1;
+    given->item = Py_NewRef(PyList_GET_ITEM(given->items, given->at));
+    return 0;
 }
 
 /* The value of a node, a new reference; NULL with an exception set. */

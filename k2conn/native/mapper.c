@@ -568,13 +568,7 @@ static int read_keys(Program *self)
     PyObject *listed = PySequence_List(self->mapped);
     if (listed == NULL)
         return -1;
-    self->of_text = self->identity.read == NULL || is_of_text(&self->identity.place);
-    for (int at = 0; at < self->source_count; at++)
-        self->of_text &= self->sources[at].how == RECEIVED || is_of_text(&self->sources[at].place);
-    for (int at = 0; at < self->entry_count; at++)
-        self->of_text &= self->entries[at].read == NULL || is_of_text(&self->entries[at].place);
-    if (PyList_GET_SIZE(listed) > KEY_SLOTS / 2)
-        self->of_text = 0;
+    self->of_text = PyList_GET_SIZE(listed) <= KEY_SLOTS / 2;
     for (Py_ssize_t at = 0; at < PyList_GET_SIZE(listed) && self->of_text; at++) {
         Key key;
         PyObject *name = PyList_GET_ITEM(listed, at);
@@ -805,14 +799,16 @@ PyMODINIT_FUNC PyInit_mapper(void)
     notes = PyUnicode_InternFromString("notes");
     unknown_sides = PyUnicode_InternFromString("unknown_sides");
     rounded = PyUnicode_InternFromString("rounded");
+    word_received = PyUnicode_InternFromString("received");
+    scope_symbol = PyUnicode_InternFromString("symbol");
     zero = PyLong_FromLong(0);
     if (name_attributes() < 0)
         return NULL;
     PyObject *decimal = PyImport_ImportModule("decimal");
     decimal_type = decimal != NULL ? PyObject_GetAttrString(decimal, "Decimal") : NULL;
     Py_XDECREF(decimal);
-    if (received_at == NULL || notes == NULL || unknown_sides == NULL || rounded == NULL || zero == NULL
-        || decimal_type == NULL)
+    if (received_at == NULL || notes == NULL || unknown_sides == NULL || rounded == NULL || word_received == NULL
+        || scope_symbol == NULL || zero == NULL || decimal_type == NULL)
         return NULL;
     PyObject *found = PyModule_Create(&module);
     if (found == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0

@@ -31,15 +31,19 @@ typedef struct {
 
 /* What the sources of one record are read from. */
 typedef struct {
-    PyObject *item, *scope;  /* the caller's, as are: */
+    PyObject *item, *scope;  /* the caller's (but see `json`), as are: */
     PyObject *values;        /* pairs, of which the second is a value; or NULL */
     PyObject *odd;           /* the exceptions of a quick converter for which its reader is asked */
     int asked;               /* whether a Python reader was called, which may have left notes in the scope */
     PyObject *roots[ROOTS];  /* owned; NULL until a path begins there */
     const struct JsonText *json; /* where item and message are text that nobody has read yet (json_paths.h); or NULL */
-    int node, top;           /* ... these nodes of it */
+    int node, top;           /* ... these nodes of it; the item is owned, and NULL until somebody needs it as an object */
+    int at, count;           /* ... which of how many items that is */
     int64_t moment;          /* ... and when it was received */
     PyObject *decode;        /* ... and what reads a list or an object of it */
+    PyObject *unfold;        /* ... and what makes a list of all items of a message's text */
+    PyObject *items;         /* ... owned: that list, once somebody needed one of them; or NULL */
+    PyObject *symbol;        /* ... and what the item's symbol is in the scope */
 } Given;
 
 static PyObject *root_names[ROOTS]; /* attributes of the scope */

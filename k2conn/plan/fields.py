@@ -95,6 +95,8 @@ class Field:
 
     of_symbol: bool = False
     """Whether all records of a symbol have the same value: nothing but `$symbol` is read."""
+    receipt: str = ""
+    """Where the time of receipt, in microseconds, stands for one that the item does not say: the note that says so."""
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
 

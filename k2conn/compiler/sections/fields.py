@@ -28,6 +28,7 @@ from k2conn.compiler.converters.readers import (
     or_received,
     placed,
     reader,
+    receipt_note,
     received,
     rounding,
     small_number,
@@ -245,7 +246,7 @@ class FieldCompiler:
     def _time(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         if said.get("from") == _RECEIVED:
             read = received(target.name, TIMES[target.kind])
-            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data")
+            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data", receipt=_receipt(target))
         if "unit" not in said:
             shown = said.get("from", "EXPRESSION")
             text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
@@ -273,7 +274,8 @@ class FieldCompiler:
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
         direct = _direct(said, get, convert, plain_time(said["unit"], target.kind, least))
-        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
+        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct,
+                     receipt=_receipt(target))
 
     def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """A date as names of instruments have it."""
@@ -513,6 +515,11 @@ class FieldCompiler:
             self.note(path, "unknown-name", f"there is no table '{short(name)}'{hint}")
             return None
         return looked_up_in(get, name, self.note.tables[name], exactjson.spell)
+
+
+def _receipt(target: SchemaField) -> str:
+    """What is noted where the receipt time stands for a field's own; nothing where that is in another unit."""
+    return receipt_note(target.name) if TIMES[target.kind] == 1 else ""
 
 
 def _of_symbol(said: dict[str, Any]) -> bool:

@@ -31,6 +31,9 @@ _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 """What the native mapper leaves to the general mapper, which meets it again and says it."""
 _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5, "magnitude": 9, "signed": 10, "sign": 11,
         "cut": 12, "list": 13, "nanoseconds": 15}
+_RECEIPT = 16
+_RECEIPTS = ("whole", "time", "cut")
+"""What may be a time that the item does not say, so that the receipt's stands for it."""
 _RECEIVED, _JOINED, _JOINED_TIME, _GIVEN = 6, 7, 8, 14
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
@@ -74,7 +77,7 @@ class NativeMappers:
             _given(carried.index(field.name)) if field.name in carried else source_of(field) for field in own
         ]
         self._sources.append((((_ROOTS["received_at"], ()),), None, None, _RECEIVED, 0, 1, 0, 1, None))
-        self._places = {field.name: at for at, field in enumerate([*own, _RECEIPT])}
+        self._places = {field.name: at for at, field in enumerate([*own, _INGESTION])}
         """Where a record's values are while it is made."""
         self._row = row_parts(stream, record, own, always)
         self._prefix = prefix
@@ -208,7 +211,7 @@ class NativeMappers:
         return bool(names) and not any(name in self._places or self._always.get(name) for name in names)
 
 
-_RECEIPT = Field("ingestion_timestamp", lambda item, scope: scope.received_at, "$received_at", "receipt time")
+_INGESTION = Field("ingestion_timestamp", lambda item, scope: scope.received_at, "$received_at", "receipt time")
 
 
 def _place(field: Field) -> Place | None:
@@ -226,12 +229,14 @@ def source_of(field: Field) -> Source:
         how = _JOINED if field.joined.minutes is None else _JOINED_TIME
         return None, None, field.read, how, 0, 1, 0, 1, field.joined
     if direct is None:
-        return None, None, field.read, 0, 0, 1, 0, 1, None
+        return None, None, field.read, _RECEIPT if field.receipt else 0, 0, 1, 0, 1, field.receipt or None
     found = place or direct.get
     convert, kind = None if direct.rounded else direct.convert, direct.conversion
     if kind is None:
         return found, convert, field.read, 0, 0, 1, 0, 1, None
-    table = (kind.rounds, f"{kind.rounds}_exact") if kind.rounds else kind.table
+    table: Any = (kind.rounds, f"{kind.rounds}_exact") if kind.rounds else kind.table
+    if field.receipt and kind.kind in _RECEIPTS:
+        table = field.receipt
     return found, convert, field.read, _HOW[kind.kind], kind.scale, kind.factor, kind.least, kind.below, table
 
 

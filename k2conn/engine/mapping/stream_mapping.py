@@ -309,6 +309,14 @@ class StreamMapping:
         items = stream.first_batch == "keep" and not stream.inner and not stream.each_key
         return self._quick and numbered and items and self.contexts.native_mappers.of_text
 
+    def items(self, message: Any, scope: Scope) -> list[Any]:
+        """The items of a message that is mapped as `of_text` says, in the order in which they are mapped."""
+        stream = self.stream
+        found = message if stream.each is None else stream.each(message, scope)
+        if type(found) is not list or stream.each is None:
+            return [found]
+        return found[::-1] if len(found) > 1 and self._may_turn and stream.newest_first(message, scope) else found
+
     def special(self, message: Any, scope: Scope) -> bool:
         """Whether a message needs more than `of_text` says: a snapshot, or one without a record."""
         stream = self.stream
