@@ -113,7 +113,7 @@ class PlainFrames:
         scope = self._session.scope
         scope.message = exactjson.decode(message)
         name = mapping.native_name(exactjson.decode(item), scope)
-        found = mapping.native(name) if name is not None else None
+        found = mapping.native(name, scope) if name is not None else None
         expected = found is not None and self._session.subscriptions.expects(
             mapping.stream.name, found[1].resolved.native
         )

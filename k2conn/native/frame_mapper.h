@@ -270,10 +270,7 @@ static int is_next(const Flow *flow, const Given *given, const Tally *tally, PyO
     int at = node_at(&flow->number, given);
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
     int64_t last = tally->last;
-    if (node == NULL || node->kind != JSON_INT)
-        return 0;
-    *number = json_int(given->json, node);
-    if (*number >= LARGEST_NUMBER)
+    if (node == NULL || !whole_of_node(given->json, node, number) || *number >= LARGEST_NUMBER)
         return 0;
     *numbers = tally->numbers != NULL ? Py_NewRef(tally->numbers) : PyObject_GetAttr(tally->context, name_numbers);
     if (*numbers == NULL || *numbers == Py_None)

@@ -189,7 +189,7 @@ class StreamMapping:
         """The first message of a symbol on a connection holds its recent history, which is tagged as snapshot or
         skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
-        seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
+        seen = self._begun(scope)
         fast = self._quick and not snapshot
         for item in items:
             name = self._name(item, scope)
@@ -205,6 +205,11 @@ class StreamMapping:
                 account.filtered += 1
             else:
                 self._item(item, frame, scope, out, snapshot or first)
+
+    def _begun(self, scope: Scope) -> set[str]:
+        """The symbols, by the venue's names, whose first message on this connection has come."""
+        seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
+        return seen
 
     def native_name(self, item: Any, scope: Scope) -> str | None:
         """The venue's name of an item's symbol; None where it must be read with all care."""
@@ -306,7 +311,7 @@ class StreamMapping:
         """Whether its messages can be mapped that nobody has decoded, but for those that `special` knows."""
         stream = self.stream
         numbered = self.gaps is None or self._number_key is not None
-        items = stream.first_batch == "keep" and not stream.inner and not stream.each_key
+        items = not stream.inner and not stream.each_key
         return self._quick and numbered and items and self.contexts.native_mappers.of_text
 
     def items(self, message: Any, scope: Scope) -> list[Any]:
@@ -333,10 +338,12 @@ class StreamMapping:
         """The key of an item's number, where the records of a symbol are numbered one by one."""
         return self._number_key if self.gaps is not None else None
 
-    def native(self, name: str) -> tuple[Any, SymbolContext, Account] | None:
-        """The native mapper of a symbol that was met before, by the venue's name; None where it has none."""
+    def native(self, name: str, scope: Scope) -> tuple[Any, SymbolContext, Account] | None:
+        """The native mapper of a symbol that was met before, by the venue's name; None where it has none, or where the
+        connection has not had its first batch yet.
+        """
         context = self.contexts.known.get(name)
-        if context is None:
+        if context is None or (self.stream.first_batch != "keep" and name not in self._begun(scope)):
             return None
         fast = context.fast
         if fast is None and not context.prepared:

@@ -62,6 +62,17 @@ static size_t digits(Reading *reading)
     return found;
 }
 
+static int read_exponent(Reading *reading, Value *value)
+{
+    if (!taken(reading, 'e') && !taken(reading, 'E'))
+        return 1;
+    value->kind = JSON_EXPONENT;
+    if (!taken(reading, '-'))
+        taken(reading, '+');
+    size_t found = digits(reading);
+    return found == 1 || found == 2;
+}
+
 static int read_number(Reading *reading, Value *value)
 {
     int negative = taken(reading, '-'), zero = letter(reading) == '0';
@@ -79,7 +90,7 @@ static int read_number(Reading *reading, Value *value)
         if (whole > 19 || errno || found == INT64_MIN || (negative && zero))
             return 0;
     }
-    return letter(reading) != 'e' && letter(reading) != 'E';
+    return read_exponent(reading, value);
 }
 
 static int read_word(Reading *reading, const char *word)
