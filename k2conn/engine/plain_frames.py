@@ -19,7 +19,7 @@ from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.envelope import Envelope
-from k2conn.plan import ROOTS, ConditionPath, Getter, Stream
+from k2conn.plan import MOST_FORMS, ROOTS, ConditionPath, Getter, Stream, ValuePath
 from k2conn.scope import Scope
 
 Take = Callable[[Sequence[str | bytes], int, Scope, list[Envelope]], tuple[int, int, int]]
@@ -27,6 +27,7 @@ Take = Callable[[Sequence[str | bytes], int, Scope, list[Envelope]], tuple[int, 
 
 _ITEM, _MESSAGE = ROOTS.index("item"), ROOTS.index("message")
 _LEAVES, _FLOWS = 64, 64
+_FORMS = ("path", "rows", "listed")
 
 
 class PlainFrames:
@@ -73,9 +74,8 @@ class PlainFrames:
     def _flow(self, mapping: StreamMapping) -> tuple[Any, ...] | None:
         """What C is told of a stream; None where it cannot map it."""
         stream, key = mapping.stream, mapping.number_key
-        symbol = _symbol(stream)
-        items = _place(stream.each) if stream.each is not None else None
-        if symbol is None or (stream.each is not None and items is None) or not mapping.of_text:
+        symbol, items = _symbol(stream), _forms(stream)
+        if symbol is None or items is None or not mapping.of_text:
             return None
         number = ((_ITEM, (key,)),) if key is not None else None
         drops = _drops(stream)
@@ -88,8 +88,8 @@ class PlainFrames:
     # -- what C asks
 
     def _route(self, text: str, _: str) -> int:
-        """Twice the number of the stream that takes a message, and 1 more where its items are to be turned; -1 where
-        that is not for C.
+        """The number of the stream that takes a message, the form that its items have, and whether they are to be turned,
+        in one; -1 where that is not for C.
         """
         scope, message = self._session.scope, exactjson.decode(text)
         kind, at = self._session.router.route(message, scope)
@@ -99,8 +99,10 @@ class PlainFrames:
         scope.message = message
         if mapping.special(message, scope):
             return -1
-        turned = mapping.stream.each is not None and mapping.stream.newest_first(message, scope)
-        return 2 * self._flows[at] + turned
+        stream = mapping.stream
+        turned = stream.each is not None and stream.newest_first(message, scope)
+        form = stream.forms.choose(message, scope) if stream.forms is not None else 0
+        return -1 if form is None else 2 * (MOST_FORMS * self._flows[at] + form) + turned
 
     def _drop(self, mapping: StreamMapping, message: str, item: str) -> bool:
         """Whether an item is no record."""
@@ -138,9 +140,31 @@ class PlainFrames:
 def _place(get: Getter) -> tuple[Any, ...] | None:
     """The paths of a getter that leads into the message, or the item, alone; None where it does more."""
     place: tuple[tuple[int, tuple[str | int, ...]], ...] | None = getattr(get, "place", None)
-    if place is None or not all(root in (_ITEM, _MESSAGE) for root, _ in place):
+    return place if place is not None and _is_in_text(place) else None
+
+
+def _is_in_text(place: tuple[tuple[int, tuple[str | int, ...]], ...]) -> bool:
+    """Whether paths lead into the message, or the item, by keys that C compares."""
+    return all(root in (_ITEM, _MESSAGE) for root, _ in place) and all(
+        type(step) is int or str(step).isascii() for _, steps in place for step in steps)
+
+
+def _forms(stream: Stream) -> tuple[tuple[int, tuple[Any, ...]], ...] | None:
+    """The forms that the items of a message may have, each with its paths; None where they may have others. Where the
+    message is the item, it is one, whose place is nowhere.
+    """
+    if stream.each is None:
+        return ((_FORMS.index("path"), ()),)
+    if stream.forms is None:
         return None
-    return place if all(type(step) is int or str(step).isascii() for _, steps in place for step in steps) else None
+    found = []
+    for kind, paths in stream.forms.forms:
+        place = tuple((ROOTS.index(root), steps) for root, steps in paths)
+        short = len(paths) <= native.most_paths and all(len(steps) <= native.most_steps for _, steps in paths)
+        if not short or not _is_in_text(place):
+            return None
+        found.append((_FORMS.index(kind), place))
+    return tuple(found)
 
 
 def _symbol(stream: Stream) -> tuple[tuple[Any, ...], bool] | None:
@@ -170,7 +194,7 @@ def _leaf(path: ConditionPath) -> Leaf:
 
 def _paths_of(stream: Stream) -> Iterable[ConditionPath] | None:
     """What decides the rules of a stream that are asked of a whole message; None where that is more than paths."""
-    found: list[ConditionPath] = []
+    found: list[ConditionPath] = list(stream.forms.leaves) if stream.forms is not None else []
     for rule in (stream.snapshot, stream.drop_when if stream.each is None else None, stream.other_order_when):
         if rule is None:
             continue

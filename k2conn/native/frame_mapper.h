@@ -22,9 +22,18 @@
 #include "decisions.h"
 
 #define FLOWS 64
+#define FORMS 4 /* of the items of a flow */
 #define LARGEST_NUMBER 1000000000000000000 /* of a record; one beyond is looked at with care */
 #define SYMBOLS 20000
 #define TOUCHED 64
+
+enum { AT_PATH, IN_ROWS, ONE_BY_ONE, FORM_KINDS };
+
+/* A form that the items of a message have (`k2conn.plan.ItemForm`). */
+typedef struct {
+    int kind;    /* AT_PATH, IN_ROWS, ONE_BY_ONE */
+    Place place; /* AT_PATH nowhere: the message is the item */
+} Items;
 
 /* What is known of a symbol on a flow, and what is not yet in its account. */
 typedef struct {
@@ -36,7 +45,9 @@ typedef struct {
 } Tally;
 
 typedef struct {
-    Place items, symbol, number;              /* nowhere: the message is the item; there is no number */
+    Items forms[FORMS];                       /* where its items may be: the route says which of them counts */
+    int form_count;
+    Place symbol, number;                     /* the latter nowhere: there is none */
     Decision drop;                            /* 1: the item is no record; without leaves all are some */
     int whole;                                /* whether a symbol may be a whole number as well as a text */
     PyObject *enter, *odd, *unfold, *mapping, *window; /* owned; the last is the duplicate window */
@@ -57,7 +68,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *decode;         /* text -> value */
     PyObject *odd;            /* exceptions after which a value's full reader is asked */
-    Decision route;           /* 2 * flow + whether its items are turned, or -1: it is none of theirs */
+    Decision route;           /* 2 * (FORMS * flow + form) + whether its items are turned, or -1: it is none of theirs */
     Place split;              /* where the messages of a frame are; nowhere: it is one */
     Flow *flows;
     int flow_count, busy;
@@ -193,7 +204,8 @@ static int count_record(FrameMapper *self, Tally *tally, int64_t event, PyObject
 static int find_route(FrameMapper *self, const Given *given, long *found)
 {
     int done = decide(&self->route, given, found);
-    if (done == 1 && *found >= 2 * self->flow_count) {
+    long flow = done == 1 && *found >= 0 ? *found / (2 * FORMS) : 0;
+    if (done == 1 && *found >= 0 && (flow >= self->flow_count || *found / 2 % FORMS >= self->flows[flow].form_count)) {
         PyErr_SetString(PyExc_ValueError, "no such flow");
         return -1;
     }
@@ -450,20 +462,67 @@ static int map_opened(FrameMapper *self, Flow *flow, Given *given)
     return done;
 }
 
-/* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
-static int map_items(FrameMapper *self, Flow *flow, Given *given, int turned, int *at)
+/* The items at the end of a path: the elements of a list, or what is there. 0 where there are none. */
+static int find_at_path(const Place *place, const Given *given, int *items, int *count)
 {
-    int items[JSON_NODES], count = 0;
-    const JsonNode *nodes = self->json.nodes;
-    int found = flow->items.count ? node_at(&flow->items, given) : given->top;
-    if (found == NOWHERE || (flow->items.count && nodes[found].kind < JSON_LIST))
+    const JsonNode *nodes = given->json->nodes;
+    int found = place->count ? node_at(place, given) : given->top;
+    if (found == NOWHERE || (place->count && nodes[found].kind < JSON_LIST))
         return 0;
-    if (flow->items.count && nodes[found].kind == JSON_LIST)
+    if (place->count && nodes[found].kind == JSON_LIST)
         for (int node = found + 1; node < nodes[found].next; node = nodes[node].next)
-            items[count++] = node;
+            items[(*count)++] = node;
     else
-        items[count++] = found;
-    int done = 1;
+        items[(*count)++] = found;
+    return 1;
+}
+
+/* The elements of lists in elements of lists, from the one at `node` on; 0 where anything is in them that JMESPath would
+   leave out, or take apart. */
+static int find_in_rows(const Place *place, int level, const Given *given, int node, int *items, int *count)
+{
+    const JsonNode *nodes = given->json->nodes;
+    int last = level + 1 == place->count;
+    if (nodes[node].kind != JSON_LIST)
+        return 0;
+    for (int one = node + 1; one < nodes[node].next; one = nodes[one].next) {
+        if (nodes[one].kind == JSON_NULL || (nodes[one].kind == JSON_LIST && (!last || level == 0)))
+            return 0;
+        if (last) {
+            items[(*count)++] = one;
+            continue;
+        }
+        Given within = *given;
+        within.node = one;
+        int inner = node_at_end(place->paths + level + 1, &within);
+        if (inner == NOWHERE || !find_in_rows(place, level + 1, given, inner, items, count))
+            return 0;
+    }
+    return 1;
+}
+
+/* The items of a message in one of the forms that they may have. 1 found, 0 where it is not plain. */
+static int find_items(const Items *form, const Given *given, int *items, int *count)
+{
+    if (form->kind == AT_PATH)
+        return find_at_path(&form->place, given, items, count);
+    if (form->kind == IN_ROWS) {
+        int outer = node_at_end(form->place.paths, given);
+        return outer != NOWHERE && find_in_rows(&form->place, 0, given, outer, items, count);
+    }
+    for (int at = 0; at < form->place.count; at++) {
+        int node = node_at_end(form->place.paths + at, given);
+        if (node == NOWHERE || given->json->nodes[node].kind == JSON_NULL)
+            return 0;
+        items[(*count)++] = node;
+    }
+    return 1;
+}
+
+/* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
+static int map_items(FrameMapper *self, Flow *flow, const Items *form, Given *given, int turned, int *at)
+{
+    int items[JSON_NODES], count = 0, done = find_items(form, given, items, &count);
     given->unfold = flow->unfold;
     given->count = count;
     for (*at = 0; done == 1 && *at < count; *at += done == 1) {
@@ -483,7 +542,10 @@ static int map_message(FrameMapper *self, Given *given, int top, int *item)
     if (self->json.nodes[top].kind < JSON_LIST)
         return 0;
     int done = find_route(self, given, &route);
-    return done != 1 ? done : route < 0 ? 0 : map_items(self, self->flows + route / 2, given, (int)(route & 1), item);
+    if (done != 1 || route < 0)
+        return done == 1 ? 0 : done;
+    Flow *flow = self->flows + route / (2 * FORMS);
+    return map_items(self, flow, flow->forms + route / 2 % FORMS, given, (int)(route & 1), item);
 }
 
 /* The text of a frame, borrowed; NULL where it is not plain. */
@@ -593,6 +655,15 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
+static void forget_places(Flow *flow)
+{
+    for (; flow->form_count; flow->form_count--)
+        forget_place(&flow->forms[flow->form_count - 1].place);
+    forget_place(&flow->symbol);
+    forget_place(&flow->number);
+    forget_decision(&flow->drop);
+}
+
 /* Lets go of everything; where it is at work, that waits until nobody has it any more. */
 static int frame_mapper_clear(PyObject *object)
 {
@@ -601,10 +672,7 @@ static int frame_mapper_clear(PyObject *object)
         return 0;
     for (; self->flow_count; self->flow_count--) {
         Flow *flow = self->flows + self->flow_count - 1;
-        forget_place(&flow->items);
-        forget_place(&flow->symbol);
-        forget_place(&flow->number);
-        forget_decision(&flow->drop);
+        forget_places(flow);
         Py_CLEAR(flow->enter);
         Py_CLEAR(flow->odd);
         Py_CLEAR(flow->unfold);
@@ -638,7 +706,33 @@ static void frame_mapper_end(PyObject *object)
     Py_DECREF(type);
 }
 
-/* A flow of (items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window). */
+/* The forms of the items, ((kind, (path, ...)), ...). 0, or -1 with an exception set. */
+static int read_forms(PyObject *given, Flow *flow)
+{
+    if (!PyTuple_CheckExact(given) || PyTuple_GET_SIZE(given) < 1 || PyTuple_GET_SIZE(given) > FORMS) {
+        PyErr_SetString(PyExc_ValueError, "items have some forms");
+        return -1;
+    }
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(given); at++, flow->form_count++) {
+        PyObject *paths;
+        Items *form = flow->forms + at;
+        if (!PyTuple_CheckExact(PyTuple_GET_ITEM(given, at))) {
+            PyErr_SetString(PyExc_TypeError, "a form is (kind, (path, ...))");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, at), "iO!", &form->kind, &PyTuple_Type, &paths))
+            return -1;
+        if (form->kind < 0 || form->kind >= FORM_KINDS || (form->kind == IN_ROWS && PyTuple_GET_SIZE(paths) < 1)) {
+            PyErr_SetString(PyExc_ValueError, "no such form");
+            return -1;
+        }
+        if (read_text_place(PyTuple_GET_SIZE(paths) ? paths : Py_None, 0, &form->place) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A flow of (forms of the items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window). */
 static int read_flow(PyObject *given, Flow *flow)
 {
     PyObject *items, *symbol, *number, *drop, *enter, *odd, *unfold, *mapping, *window;
@@ -646,13 +740,10 @@ static int read_flow(PyObject *given, Flow *flow)
     if (!PyArg_ParseTuple(given, "O(Op)OOOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &unfold,
                           &mapping, &window))
         return -1;
-    if (read_text_place(items, 0, &flow->items) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
+    if (read_forms(items, flow) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
         || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
         || (flow->known = PyDict_New()) == NULL) {
-        forget_place(&flow->items);
-        forget_place(&flow->symbol);
-        forget_place(&flow->number);
-        forget_decision(&flow->drop);
+        forget_places(flow);
         return -1;
     }
     flow->enter = Py_NewRef(enter);

@@ -24,11 +24,14 @@ from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Renewal, Retry, Step
 from k2conn.plan.stream import (
+    MOST_FORMS,
     Backfill,
     BackfillPage,
     Carry,
     ClearRule,
     IdScope,
+    ItemForm,
+    ItemForms,
     Level,
     QuickNumber,
     Sequence,
@@ -43,6 +46,7 @@ from k2conn.symbols import Symbol
 
 __all__ = [
     "AUDITED",
+    "MOST_FORMS",
     "POLITE_CONNECTS",
     "ROOTS",
     "Affix",
@@ -83,6 +87,8 @@ __all__ = [
     "PlanVariable",
     "Poll",
     "ProgramWords",
+    "ItemForm",
+    "ItemForms",
     "QuickNumber",
     "Rate",
     "Reader",
