@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
 from k2conn import exactjson
-from k2conn.codecs.decoding import UNREADABLE, quick
+from k2conn.codecs.decoding import UNREADABLE, quick, unpacker
 from k2conn.engine.accounting.dead_letter import Origin
 from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
 from k2conn.engine.accounting.ledger import NOWHERE
@@ -23,7 +23,7 @@ from k2conn.engine.conversation.session import Action, Close, EndCause, Malforme
 from k2conn.engine.held_messages import HeldMapping
 from k2conn.engine.mapping.slices import AT_ONCE, Abandoned, Slices, slices
 from k2conn.engine.mapping.stream_mapping import StreamMapping
-from k2conn.engine.plain_frames import PlainFrames
+from k2conn.engine.plain_frames import LONGEST_TEXT, PlainFrames
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -177,8 +177,9 @@ class FramePipeline:
         """What maps plain frames in C, as far as that is possible."""
         holds = self._mappings is not self._own_mappings
         alone = self._replica is None and not self._stale and not self._learns
-        able = self._decode is exactjson.quick and alone and not holds
-        self._plain = PlainFrames(self.session, self._own_mappings if able else (), self._each)
+        unpack = unpacker(self.session.connection.codec, LONGEST_TEXT)
+        able = (self._decode is exactjson.quick or unpack is not None) and alone and not holds
+        self._plain = PlainFrames(self.session, self._own_mappings if able else (), self._each, unpack)
         return self._plain
 
     def _released(self) -> None:

@@ -27,14 +27,21 @@ Take = Callable[[Sequence[str | bytes], int, Scope, list[Envelope]], tuple[int, 
 
 _ITEM, _MESSAGE = ROOTS.index("item"), ROOTS.index("message")
 _LEAVES, _FLOWS = 64, 64
+LONGEST_TEXT = 65_535
+"""Bytes of a text that C reads."""
 _FORMS = ("path", "rows", "listed")
 
 
 class PlainFrames:
     """Those of one connection, for as long as its subscriptions stay the same."""
 
-    def __init__(self, session: Session, mappings: Sequence[StreamMapping], each: Getter | None) -> None:
+    def __init__(
+        self, session: Session, mappings: Sequence[StreamMapping], each: Getter | None,
+        unpack: Callable[[bytes], bytes] | None = None,
+    ) -> None:
+        """``unpack``: what makes text of binary frames, where these are packed."""
         self._session = session
+        self._unpack = unpack
         self._mappings = mappings
         self._flows: dict[int, int] = {}
         """The number that C has for a stream, by the session's."""
@@ -68,7 +75,7 @@ class PlainFrames:
             return None
         return native.FrameMapper(
             route=(described, self._route), flows=tuple(flows), split=split, decode=exactjson.quick,
-            odd=CONVERSION_ERRORS,
+            odd=CONVERSION_ERRORS, unpack=self._unpack,
         )
 
     def _flow(self, mapping: StreamMapping) -> tuple[Any, ...] | None:

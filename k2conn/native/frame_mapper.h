@@ -67,6 +67,7 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *decode;         /* text -> value */
+    PyObject *unpack;         /* a binary frame -> its text; NULL where that is the text */
     PyObject *odd;            /* exceptions after which a value's full reader is asked */
     Decision route;           /* 2 * (FORMS * flow + form) + whether its items are turned, or -1: it is none of theirs */
     Place split;              /* where the messages of a frame are; nowhere: it is one */
@@ -566,13 +567,23 @@ static const char *text_of(PyObject *frame, Py_ssize_t *size)
     return text;
 }
 
+/* A frame as it is to be read, owned; NULL where it cannot be unpacked, or with an exception set. */
+static PyObject *unpacked(const FrameMapper *self, PyObject *frame)
+{
+    if (self->unpack == NULL || !PyBytes_CheckExact(frame))
+        return Py_NewRef(frame);
+    PyObject *text = PyObject_CallOneArg(self->unpack, frame);
+    if (text == NULL && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear(); /* the general way meets it again, and says it */
+    return text;
+}
+
 static int map_frame(FrameMapper *self, PyObject *frame, At *at)
 {
     Py_ssize_t size = 0;
     const char *text = text_of(frame, &size);
     Given given = {.scope = self->scope, .odd = self->odd, .json = &self->json, .moment = self->received,
                    .decode = self->decode};
-    at->message = at->item = 0;
     if (text == NULL || !json_scan(&self->json, text, size))
         return 0;
     const JsonNode *nodes = self->json.nodes;
@@ -609,10 +620,11 @@ static PyObject *frame_mapper_take(PyObject *object, PyObject *const *arguments,
         if (self->moment == NULL || self->epoch == NULL || get_int(self->scope, received_at, &self->received) < 0)
             done = -1;
         while (done == 1 && at.frame < PyList_GET_SIZE(frames)) {
-            PyObject *frame = Py_NewRef(PyList_GET_ITEM(frames, at.frame));
+            PyObject *frame = unpacked(self, PyList_GET_ITEM(frames, at.frame));
             self->frame = at.frame;
-            done = map_frame(self, frame, &at);
-            Py_DECREF(frame);
+            at.message = at.item = 0;
+            done = frame != NULL ? map_frame(self, frame, &at) : PyErr_Occurred() ? -1 : 0;
+            Py_XDECREF(frame);
             at.frame += done == 1;
         }
         if (book_all(self) < 0)
@@ -633,6 +645,7 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
     FrameMapper *self = (FrameMapper *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->decode);
+    Py_VISIT(self->unpack);
     int met = visit_decision(&self->route, visit, arg);
     if (met)
         return met;
@@ -691,6 +704,7 @@ static int frame_mapper_clear(PyObject *object)
     forget_place(&self->split);
     forget_decision(&self->route);
     Py_CLEAR(self->decode);
+    Py_CLEAR(self->unpack);
     Py_CLEAR(self->odd);
     return 0;
 }
@@ -756,10 +770,10 @@ static int read_flow(PyObject *given, Flow *flow)
 
 static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"route", "flows", "split", "decode", "odd", NULL};
-    PyObject *route, *flows, *split, *decode, *odd;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OOO!", names, &route, &PyTuple_Type, &flows, &split, &decode,
-                                     &PyTuple_Type, &odd))
+    static char *names[] = {"route", "flows", "split", "decode", "odd", "unpack", NULL};
+    PyObject *route, *flows, *split, *decode, *odd, *unpack;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OOO!O", names, &route, &PyTuple_Type, &flows, &split, &decode,
+                                     &PyTuple_Type, &odd, &unpack))
         return NULL;
     if (PyTuple_GET_SIZE(flows) > FLOWS) {
         PyErr_SetString(PyExc_ValueError, "too many flows");
@@ -770,6 +784,7 @@ static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObj
         return NULL;
     self->flows = PyMem_Calloc((size_t)PyTuple_GET_SIZE(flows) + 1, sizeof(Flow));
     self->decode = Py_NewRef(decode);
+    self->unpack = or_null(unpack);
     self->odd = Py_NewRef(odd);
     if (self->flows == NULL)
         PyErr_NoMemory();
