@@ -92,7 +92,6 @@ static PyObject *object_of(const Given *given, int at)
     case JSON_INT:
         return PyLong_FromLongLong(json_int(given->json, node));
     case JSON_FRACTION:
-    case JSON_EXPONENT:
         return PyObject_CallFunction(decimal_type, "s#", text, (Py_ssize_t)node->size);
     case JSON_STRING:
         return node->wide ? PyUnicode_DecodeUTF8(text, node->size, NULL) : PyUnicode_DecodeASCII(text, node->size, NULL);

@@ -239,7 +239,7 @@ static int put_entry_of_text(Buffer *out, const Program *program, const char *he
                              int at)
 {
     const JsonNode *node = given->json->nodes + at;
-    if (node->kind < JSON_LIST && node->kind != JSON_EXPONENT) /* as it stands there, but that is what a value is spelled like */
+    if (node->kind < JSON_LIST && node->kind != JSON_OTHER) /* as it stands there, but that is what a value is spelled like */
         return put_bytes(out, head, head_size) < 0 ? -1 : put_text(out, given->json->text + node->start, node->size);
     PyObject *value = object_of(given, at);
     int done = value != NULL ? put_entry(out, program, head, head_size, value) : -1;

@@ -66,7 +66,7 @@ static int read_exponent(Reading *reading, Value *value)
 {
     if (!taken(reading, 'e') && !taken(reading, 'E'))
         return 1;
-    value->kind = JSON_EXPONENT;
+    value->kind = JSON_OTHER;
     if (!taken(reading, '-'))
         taken(reading, '+');
     size_t found = digits(reading);
@@ -87,8 +87,10 @@ static int read_number(Reading *reading, Value *value)
         memcpy(number, reading->text + value->start, reading->at - value->start < 31 ? reading->at - value->start : 31);
         errno = 0;
         long long found = strtoll(number, NULL, 10);
-        if (whole > 19 || errno || found == INT64_MIN || (negative && zero))
+        if (whole > LONGEST_NUMBER || (negative && zero))
             return 0;
+        if (whole > 19 || errno || found == INT64_MIN)
+            value->kind = JSON_OTHER;
     }
     return read_exponent(reading, value);
 }
