@@ -90,7 +90,8 @@ class PlainFrames:
             return None
         drop = drops, partial(self._drop, mapping)
         return (items, symbol, number, drop, partial(self._enter, mapping), partial(self._repeated, mapping),
-                partial(self._unfold, mapping), mapping, mapping.window)
+                partial(self._unfold, mapping), mapping, mapping.window, mapping.carried_in_c,
+                stream.carry is not None and stream.carry.changes_only)
 
     # -- what C asks
 
@@ -202,7 +203,8 @@ def _leaf(path: ConditionPath) -> Leaf:
 def _paths_of(stream: Stream) -> Iterable[ConditionPath] | None:
     """What decides the rules of a stream that are asked of a whole message; None where that is more than paths."""
     found: list[ConditionPath] = list(stream.forms.leaves) if stream.forms is not None else []
-    for rule in (stream.snapshot, stream.drop_when if stream.each is None else None, stream.other_order_when):
+    begin = stream.carry.begin if stream.carry is not None else None
+    for rule in (stream.snapshot, begin, stream.drop_when if stream.each is None else None, stream.other_order_when):
         if rule is None:
             continue
         if rule.paths is None:

@@ -38,6 +38,7 @@ typedef struct {
 /* What is known of a symbol on a flow, and what is not yet in its account. */
 typedef struct {
     PyObject *mapper, *context, *account, *symbol; /* owned; the last is the scope's while a record is made */
+    PyObject *latest;  /* owned: of what keeps its last value, the values as they are and as the latest record has them */
     int64_t received, filtered, event;
     PyObject *price;   /* owned: of the latest record; NULL where none is to be booked */
     PyObject *numbers; /* owned: the state of the symbol's numbers, with something to book; or NULL */
@@ -50,6 +51,8 @@ typedef struct {
     Place symbol, number;                     /* the latter nowhere: there is none */
     Decision drop;                            /* 1: the item is no record; without leaves all are some */
     int whole;                                /* whether a symbol may be a whole number as well as a text */
+    Carried *carried;                         /* owned: what moves the fields that keep their last value; or NULL */
+    int changes_only;                         /* ... and whether there is a record only where one of them is another */
     PyObject *enter, *odd, *unfold, *mapping, *window; /* owned; the last is the duplicate window */
     PyObject *known;                          /* owned: a dict from what says a symbol to its place in: */
     Tally *tallies;
@@ -83,7 +86,7 @@ typedef struct {
 
 static PyObject *name_received, *name_filtered, *name_event, *name_moment, *name_price, *name_numbers, *name_last, *name_epoch,
     *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_resolved,
-    *name_count_oddities;
+    *name_count_oddities, *name_values, *name_published;
 
 static int name_attributes(void)
 {
@@ -94,7 +97,8 @@ static int name_attributes(void)
                  {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"}, {&name_epoch, "epoch"},
                  {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
                  {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_resolved, "resolved"},
-                 {&name_count_oddities, "count_oddities"}};
+                 {&name_count_oddities, "count_oddities"}, {&name_values, "values"},
+                 {&name_published, "published"}};
     for (size_t at = 0; at < sizeof names / sizeof *names; at++)
         if ((*names[at].to = PyUnicode_InternFromString(names[at].name)) == NULL)
             return -1;
@@ -218,7 +222,7 @@ static int find_route(FrameMapper *self, const Given *given, long *found)
 /* A symbol that was not met yet: Python says what it is mapped by. */
 static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObject *name, Tally **found)
 {
-    PyObject *mapper, *context, *account;
+    PyObject *mapper, *context, *account, *latest;
     if (book_all(self) < 0 || flow->count == SYMBOLS)
         return PyErr_Occurred() ? -1 : 0;
     PyObject *message = text_of_node(given, given->top), *item = message != NULL ? text_of_node(given, given->node) : NULL;
@@ -229,7 +233,7 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
         Py_XDECREF(told);
         return told == NULL ? -1 : 0;
     }
-    int done = PyArg_ParseTuple(told, "OOO", &mapper, &context, &account) ? 1 : -1;
+    int done = PyArg_ParseTuple(told, "OOOO", &mapper, &context, &account, &latest) ? 1 : -1;
     if (done == 1 && (Py_TYPE(mapper)->tp_dealloc != mapper_end || !((Mapper *)mapper)->program->of_text)) {
         PyErr_SetString(PyExc_TypeError, "a symbol is mapped by a mapper whose program can map text");
         done = -1;
@@ -253,7 +257,7 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
     if (done == 1) {
         *found = flow->tallies + flow->count++;
         **found = (Tally){.mapper = Py_NewRef(mapper), .context = Py_NewRef(context), .account = Py_NewRef(account),
-                          .symbol = Py_NewRef(symbol)};
+                          .symbol = Py_NewRef(symbol), .latest = Py_NewRef(latest)};
     }
     Py_XDECREF(symbol);
     Py_DECREF(told);
@@ -392,6 +396,34 @@ static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally,
     return done;
 }
 
+/* What an item makes of the fields that keep their last value, a new list; whether it changes nothing that there is a record
+   for. 1, or 0 or -1 as ever. */
+static int move_fields(const Flow *flow, Given *given, const Tally *tally, PyObject **now, long *same)
+{
+    PyObject *before = PyObject_GetAttr(tally->latest, name_values);
+    *now = before != NULL ? moved(flow->carried, given, before) : NULL;
+    Py_XDECREF(before);
+    if (*now == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (!flow->changes_only)
+        return 1;
+    PyObject *published = PyObject_GetAttr(tally->latest, name_published);
+    int equal = published != NULL ? PyObject_RichCompareBool(published, *now, Py_EQ) : -1;
+    Py_XDECREF(published);
+    *same = equal == 1;
+    if (equal >= 0 && !(equal && flow->number.count)) /* with a number it counts all the same */
+        return 1;
+    Py_CLEAR(*now);
+    return equal < 0 ? -1 : 0;
+}
+
+/* The values as they are now; whether they are a record's. 0, or -1 with an exception set. */
+static int keep_fields(const Tally *tally, PyObject *now, int published)
+{
+    return PyObject_SetAttr(tally->latest, name_values, now) < 0
+                   || (published && PyObject_SetAttr(tally->latest, name_published, now) < 0) ? -1 : 0;
+}
+
 /* One item to its record. `kept` is 1 as soon as anything of it is anywhere. */
 static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
 {
@@ -416,13 +448,25 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
         Py_XDECREF(numbers);
         return done;
     }
+    PyObject *now = NULL;
+    given->symbol = tally->symbol;
+    done = flow->carried != NULL ? move_fields(flow, given, tally, &now, &dropped) : 1;
+    if (done != 1 || dropped) {
+        Py_XDECREF(numbers);
+        *kept = done == 1;
+        if (done == 1)
+            done = keep_fields(tally, now, 0) < 0 || touch(self, tally) < 0 ? -1 : 1;
+        tally->filtered += done == 1;
+        Py_XDECREF(now);
+        return done;
+    }
+    given->values = now;
     const Mapper *mapper = (const Mapper *)tally->mapper;
     Buffer body;
     Value values[MOST];
     Made made = {0};
     PyObject *noted = NULL;
     int taken = 0;
-    given->symbol = tally->symbol;
     buffer_open(&body);
     done = put_body(&body, mapper, given, values, &taken, &noted);
     if (done == 1)
@@ -434,7 +478,11 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
         *kept = 1;
         done = numbers == NULL && keep_time(self, flow, tally, event) < 0
                    ? -1 : keep(self, flow, given, tally, &made, event, price, numbers, number);
+        if (done == 1 && now != NULL)
+            done = keep_fields(tally, now, 1) < 0 ? -1 : 1;
     }
+    given->values = NULL;
+    Py_XDECREF(now);
     while (taken)
         Py_XDECREF(values[--taken].object);
     Py_XDECREF(made.bytes);
@@ -653,6 +701,7 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
         met = visit_decision(&flow->drop, visit, arg);
         if (met)
             return met;
+        Py_VISIT(flow->carried);
         Py_VISIT(flow->enter);
         Py_VISIT(flow->odd);
         Py_VISIT(flow->unfold);
@@ -663,6 +712,7 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
             Py_VISIT(flow->tallies[at].context);
             Py_VISIT(flow->tallies[at].account);
             Py_VISIT(flow->tallies[at].symbol);
+            Py_VISIT(flow->tallies[at].latest);
         }
     }
     return 0;
@@ -686,6 +736,7 @@ static int frame_mapper_clear(PyObject *object)
     for (; self->flow_count; self->flow_count--) {
         Flow *flow = self->flows + self->flow_count - 1;
         forget_places(flow);
+        Py_CLEAR(flow->carried);
         Py_CLEAR(flow->enter);
         Py_CLEAR(flow->odd);
         Py_CLEAR(flow->unfold);
@@ -698,6 +749,7 @@ static int frame_mapper_clear(PyObject *object)
             Py_CLEAR(tally->context);
             Py_CLEAR(tally->account);
             Py_CLEAR(tally->symbol);
+            Py_CLEAR(tally->latest);
         }
         PyMem_Free(flow->tallies);
     }
@@ -746,20 +798,25 @@ static int read_forms(PyObject *given, Flow *flow)
     return 0;
 }
 
-/* A flow of (forms of the items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window). */
+/* A flow of (forms of the items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window, carried, changes_only). */
 static int read_flow(PyObject *given, Flow *flow)
 {
-    PyObject *items, *symbol, *number, *drop, *enter, *odd, *unfold, *mapping, *window;
+    PyObject *items, *symbol, *number, *drop, *enter, *odd, *unfold, *mapping, *window, *carried;
     *flow = (Flow){0};
-    if (!PyArg_ParseTuple(given, "O(Op)OOOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &unfold,
-                          &mapping, &window))
+    if (!PyArg_ParseTuple(given, "O(Op)OOOOOOOOp", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &unfold,
+                          &mapping, &window, &carried, &flow->changes_only))
         return -1;
+    if (carried != Py_None && Py_TYPE(carried)->tp_dealloc != carried_end) {
+        PyErr_SetString(PyExc_TypeError, "fields are carried by what C has for that");
+        return -1;
+    }
     if (read_forms(items, flow) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
         || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
         || (flow->known = PyDict_New()) == NULL) {
         forget_places(flow);
         return -1;
     }
+    flow->carried = (Carried *)or_null(carried);
     flow->enter = Py_NewRef(enter);
     flow->odd = Py_NewRef(odd);
     flow->unfold = Py_NewRef(unfold);

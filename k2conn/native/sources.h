@@ -99,6 +99,8 @@ static int ask(const Source *source, PyObject *value, Given *given, Value *found
 /* The caller's value. 0, or -1 with an exception set. */
 static int take_given(const Source *source, const Given *given, Value *found)
 {
+    if (given->values != NULL && PyList_CheckExact(given->values) && source->given < PyList_GET_SIZE(given->values))
+        return take_made(Py_NewRef(PyList_GET_ITEM(given->values, source->given)), found);
     PyObject *pair = given->values != NULL && PyTuple_CheckExact(given->values)
                              && source->given < PyTuple_GET_SIZE(given->values)
                          ? PyTuple_GET_ITEM(given->values, source->given) : NULL;
@@ -423,10 +425,10 @@ static int take(const Source *source, Given *given, Value *found)
         if (done != 0)
             return done < 0 ? -1 : 0;
     }
-    if (open_item(given) < 0)
-        return -1;
     if (source->how == GIVEN)
         return take_given(source, given, found);
+    if (open_item(given) < 0)
+        return -1;
     if (source->how == RECEIVED) {
         PyObject *moment = at_place(&source->place, given);
         if (moment == NULL)

@@ -312,7 +312,8 @@ class StreamMapping:
         stream = self.stream
         numbered = self.gaps is None or self._number_key is not None
         items = not stream.inner and not stream.each_key
-        return self._quick and numbered and items and self.contexts.native_mappers.of_text
+        carried = self.stream.carry is None or self.carried_in_c is not None
+        return carried and not self._fetched and numbered and items and self.contexts.native_mappers.of_text
 
     def items(self, message: Any, scope: Scope) -> list[Any]:
         """The items of a message that is mapped as `of_text` says, in the order in which they are mapped."""
@@ -322,10 +323,17 @@ class StreamMapping:
             return [found]
         return found[::-1] if len(found) > 1 and self._may_turn and stream.newest_first(message, scope) else found
 
+    @property
+    def carried_in_c(self) -> Any:
+        """What moves the fields in C that keep their last value; None where there are none, or it cannot."""
+        return self._general.carried.in_c if self._general.carried is not None else None
+
     def special(self, message: Any, scope: Scope) -> bool:
         """Whether a message needs more than `of_text` says: a snapshot, or one without a record."""
         stream = self.stream
         if stream.snapshot is not None and stream.snapshot.condition(message, scope):
+            return True
+        if self._general.carried is not None and self._general.carried.begins(message, scope):
             return True
         return stream.each is None and self.drops(message, scope)
 
@@ -338,9 +346,9 @@ class StreamMapping:
         """The key of an item's number, where the records of a symbol are numbered one by one."""
         return self._number_key if self.gaps is not None else None
 
-    def native(self, name: str, scope: Scope) -> tuple[Any, SymbolContext, Account] | None:
+    def native(self, name: str, scope: Scope) -> tuple[Any, SymbolContext, Account, Any] | None:
         """The native mapper of a symbol that was met before, by the venue's name; None where it has none, or where the
-        connection has not had its first batch yet.
+        connection has not had its first batch, or first values, yet; the last is what is known of those.
         """
         context = self.contexts.known.get(name)
         if context is None or (self.stream.first_batch != "keep" and name not in self._begun(scope)):
@@ -349,7 +357,11 @@ class StreamMapping:
         if fast is None and not context.prepared:
             fast = self.contexts.prepare(context)
         mapper = getattr(fast, "__self__", None)
-        return (mapper, context, context.account) if mapper is not None else None
+        carried = self._general.carried
+        latest = carried.latest(context.symbol, scope) if carried is not None else None
+        if mapper is None or (carried is not None and latest is None):
+            return None
+        return mapper, context, context.account, latest
 
     def repeated(
         self, context: SymbolContext, made: MappedRecord, item: Any, scope: Scope
