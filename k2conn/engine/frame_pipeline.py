@@ -163,7 +163,9 @@ class FramePipeline:
     def _take_plain(self, frames: Sequence[str | bytes], at: int, envelopes: list[Envelope]) -> Taken:
         """Plain frames from one on; how far that is. What goes wrong there is told with the frame."""
         plain = self._plain
-        if plain is None or plain.subscribed is not self.session.subscriptions.all:
+        session = self.session
+        if (plain is None or plain.subscribed is not session.subscriptions.all
+                or (plain.depends and plain.captured != session.captures.count)):
             plain = self._plain_frames()
         if plain.take is None or type(frames) is not list or at == len(frames):
             return at, 0, 0

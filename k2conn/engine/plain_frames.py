@@ -43,6 +43,7 @@ class PlainFrames:
         self._session = session
         self._unpack = unpack
         self._mappings = mappings
+        self.depends = False
         self._flows: dict[int, int] = {}
         """The number that C has for a stream, by the session's."""
         self._mapper = self._made(each) if native.FrameMapper is not None else None
@@ -50,6 +51,8 @@ class PlainFrames:
         """None where it can map nothing."""
         self.subscribed = session.subscriptions.all
         """The subscriptions that it was made for: with others, there is to be another one."""
+        self.captured = session.captures.count
+        """What had been captured when it was made; with more, there is to be another one where it `depends` on that."""
 
     @property
     def frame(self) -> int:
@@ -71,6 +74,9 @@ class PlainFrames:
                 flows.append(flow)
                 leaves += [leaf for leaf in rules if leaf not in leaves]
         described = tuple(map(_leaf, leaves))
+        self.depends = self.depends or any(leaf.captured is not None for leaf in leaves)
+        if self.depends and any(one.data for one in self._session.connection.capture):
+            return None  # there may be another one with each message
         if not flows or len(leaves) > _LEAVES or any(place is None for place, *_ in described):
             return None
         return native.FrameMapper(
@@ -84,6 +90,8 @@ class PlainFrames:
         symbol, items = _symbol(stream), _forms(stream)
         if symbol is None or items is None or not mapping.of_text:
             return None
+        direct = stream.symbol.direct
+        self.depends = self.depends or (direct is not None and direct.captured)
         number = ((_ITEM, (key,)),) if key is not None else None
         drops = _drops(stream)
         if drops is None or mapping.window.size == 0 or (key is not None and not key.isascii()):
@@ -175,13 +183,17 @@ def _forms(stream: Stream) -> tuple[tuple[int, tuple[Any, ...]], ...] | None:
     return tuple(found)
 
 
-def _symbol(stream: Stream) -> tuple[tuple[Any, ...], bool] | None:
-    """Where the text stands that says the symbol, and whether it may be a whole number; None where more says it."""
+def _symbol(stream: Stream) -> tuple[tuple[Any, ...] | None, bool] | None:
+    """Where the text stands that says the symbol (nowhere: what was captured says it), and whether it may be a whole
+    number; None where more says it.
+    """
     direct = stream.symbol.direct
     if direct is None or direct.conversion is None or direct.conversion.kind != "text":
         return None
+    if direct.paths and all(root == "state" for root, _ in direct.paths):
+        return None, False
     place = _place(direct.source or direct.get)
-    return None if place is None else (place, direct.source is None)
+    return None if place is None else (place, direct.source is None or direct.captured)
 
 
 Leaf = tuple[tuple[Any, ...] | None, int, frozenset[Any] | None, tuple[tuple[bytes, bool], ...]]
@@ -193,6 +205,8 @@ def _leaf(path: ConditionPath) -> Leaf:
     if path.null_at is not None:
         place = _place(path.null_at)
         return place if place is not None and len(place) == 1 else None, 2, None, ()
+    if path.captured is not None:
+        return _place(path.captured), 4, None, ()
     affixes = tuple((one.text.encode(), one.last) for one in sorted(path.affixes or ()))
     place = _place(path.get)
     if place is None and path.head is not None and path.head.isascii():

@@ -17,7 +17,8 @@
 
 typedef struct {
     Place place;
-    int presence;     /* 1: it only counts that something is there; 2: be it null; 3: where it is, nothing is decided here */
+    int presence;     /* 1: it only counts that something is there; 2: be it null; 3: where it is, nothing is decided here;
+                         4: every text and number counts */
     PyObject *wanted; /* a frozenset of the values that count, all others only as true or not; NULL where all count */
     PyObject *affixes; /* a tuple of (bytes, whether at the end): all that counts of a text is whether it has them; or NULL */
 } Leaf;
@@ -53,11 +54,13 @@ static int put_leaf(Buffer *key, const Leaf *leaf, const Given *given)
         return put_bytes(key, "-", 1) < 0 ? -1 : 1;
     if (leaf->presence == 3)
         return 0;
-    if (leaf->presence)
+    if (leaf->presence && leaf->presence < 4)
         return put_bytes(key, "+", 1) < 0 ? -1 : 1;
     if (leaf->affixes != NULL)
         return node->kind != JSON_STRING ? 0 : put_affixes(key, leaf, given->json->text + node->start, node->size);
     int counts = node->kind == JSON_STRING || node->kind == JSON_FALSE || node->kind == JSON_TRUE;
+    if (leaf->presence == 4)
+        counts = node->kind < JSON_LIST;
     if (leaf->wanted != NULL) {
         counts = 0;
         if (node->kind < JSON_LIST) {
@@ -151,7 +154,7 @@ static int are_affixes(PyObject *given)
     return 1;
 }
 
-/* A leaf of (place, 0 to 3, frozenset or None, affixes). 0, or -1 with an exception set and nothing owned. */
+/* A leaf of (place, 0 to 4, frozenset or None, affixes). 0, or -1 with an exception set and nothing owned. */
 static int read_text_leaf(PyObject *given, Leaf *leaf)
 {
     PyObject *place, *wanted, *affixes;

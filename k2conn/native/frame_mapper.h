@@ -25,6 +25,7 @@
 #define FORMS 4 /* of the items of a flow */
 #define LARGEST_NUMBER 1000000000000000000 /* of a record; one beyond is looked at with care */
 #define SYMBOLS 20000
+#define NAMES 60000 /* of them, and of what they are known by */
 #define TOUCHED 64
 
 enum { AT_PATH, IN_ROWS, ONE_BY_ONE, FORM_KINDS };
@@ -48,13 +49,13 @@ typedef struct {
 typedef struct {
     Items forms[FORMS];                       /* where its items may be: the route says which of them counts */
     int form_count;
-    Place symbol, number;                     /* the latter nowhere: there is none */
+    Place symbol, number;                     /* nowhere: all of a connection is of one symbol; there is no number */
     Decision drop;                            /* 1: the item is no record; without leaves all are some */
     int whole;                                /* whether a symbol may be a whole number as well as a text */
     Carried *carried;                         /* owned: what moves the fields that keep their last value; or NULL */
     int changes_only;                         /* ... and whether there is a record only where one of them is another */
     PyObject *enter, *odd, *unfold, *mapping, *window; /* owned; the last is the duplicate window */
-    PyObject *known;                          /* owned: a dict from what says a symbol to its place in: */
+    PyObject *known;                          /* owned: a dict from what says a symbol, and its context, to its place in: */
     Tally *tallies;
     int count, room;
     PyObject *young, *old;                    /* owned: the window's dicts, as long as nobody else may change them; or NULL */
@@ -223,7 +224,7 @@ static int find_route(FrameMapper *self, const Given *given, long *found)
 static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObject *name, Tally **found)
 {
     PyObject *mapper, *context, *account, *latest;
-    if (book_all(self) < 0 || flow->count == SYMBOLS)
+    if (book_all(self) < 0 || flow->count == SYMBOLS || PyDict_GET_SIZE(flow->known) >= NAMES)
         return PyErr_Occurred() ? -1 : 0;
     PyObject *message = text_of_node(given, given->top), *item = message != NULL ? text_of_node(given, given->node) : NULL;
     PyObject *told = item != NULL ? PyObject_CallFunctionObjArgs(flow->enter, message, item, NULL) : NULL;
@@ -238,6 +239,14 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
         PyErr_SetString(PyExc_TypeError, "a symbol is mapped by a mapper whose program can map text");
         done = -1;
     }
+    PyObject *place = done == 1 ? PyDict_GetItemWithError(flow->known, context) : NULL;
+    if (place != NULL || PyErr_Occurred()) { /* a symbol by another name */
+        done = place != NULL && PyDict_SetItem(flow->known, name, place) == 0 ? 1 : -1;
+        if (done == 1)
+            *found = flow->tallies + PyLong_AsLong(place);
+        Py_DECREF(told);
+        return done;
+    }
     if (done == 1 && flow->count == flow->room) { /* nothing is touched now: they may move */
         int room = flow->room ? 2 * flow->room : 16;
         Tally *more = PyMem_Realloc(flow->tallies, (size_t)room * sizeof *more);
@@ -251,7 +260,7 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
     }
     PyObject *symbol = done == 1 ? PyObject_GetAttr(context, name_resolved) : NULL;
     PyObject *number = symbol != NULL ? PyLong_FromLong(flow->count) : NULL;
-    if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0)
+    if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0 || PyDict_SetItem(flow->known, context, number) < 0)
         done = -1;
     Py_XDECREF(number);
     if (done == 1) {
@@ -266,11 +275,15 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
 
 static int find_symbol(FrameMapper *self, Flow *flow, const Given *given, Tally **found)
 {
-    int at = node_at(&flow->symbol, given);
+    PyObject *name;
+    int at = flow->symbol.count ? node_at(&flow->symbol, given) : NOWHERE;
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
-    if (node == NULL || !((node->kind == JSON_INT && flow->whole) || (node->kind == JSON_STRING && node->size)))
+    if (!flow->symbol.count)
+        name = PyUnicode_FromStringAndSize(NULL, 0);
+    else if (node == NULL || !((node->kind == JSON_INT && flow->whole) || (node->kind == JSON_STRING && node->size)))
         return 0;
-    PyObject *name = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
+    else
+        name = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
     PyObject *place = name != NULL ? PyDict_GetItemWithError(flow->known, name) : NULL;
     int done = 1;
     if (place != NULL)
@@ -810,7 +823,7 @@ static int read_flow(PyObject *given, Flow *flow)
         PyErr_SetString(PyExc_TypeError, "fields are carried by what C has for that");
         return -1;
     }
-    if (read_forms(items, flow) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
+    if (read_forms(items, flow) < 0 || read_text_place(symbol, 0, &flow->symbol) < 0
         || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
         || (flow->known = PyDict_New()) == NULL) {
         forget_places(flow);

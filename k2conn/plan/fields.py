@@ -71,7 +71,9 @@ class DirectPath(NamedTuple):
     rounded: bool = False
     """Whether the field's reader rounds what ``convert`` refuses."""
     source: Getter | None = None
-    """Where the text stands of which alone ``get`` makes its value, by a pattern or another case."""
+    """Where the text stands of which alone ``get`` makes its value, by a pattern, a table or another case."""
+    captured: bool = False
+    """Whether ``get`` reads what was captured, beside that."""
 
 
 @dataclass(frozen=True, slots=True)

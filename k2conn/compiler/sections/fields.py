@@ -432,7 +432,8 @@ class FieldCompiler:
             joined = JoinedText(parts, convert.minutes)
         elif parts is not None and convert is text:
             joined = JoinedText(parts)
-        direct, of_file = _direct(said, get, quick, how), said["from"] == "$file" if "text" not in said else False
+        cut = parts is not None and "from" in said and all(known is not None for _, known, *_ in parts)
+        direct, of_file = _direct(said, get, quick, how, cut), said["from"] == "$file" if "text" not in said else False
         return Field(target.name, read, _expression(said), words, default, speed, of_file, joined, direct)
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
@@ -543,16 +544,19 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
+def _direct(
+    said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None, cut: bool = False
+) -> DirectPath | None:
     """What finds the value of a field, and the quick converter; None where expressions are interpreted: that way has
-    nothing quick.
+    nothing quick. ``cut``: a text is put together of nothing but parts that its pattern cuts.
     """
     expression = compile_expression(said.get("from", "@"))
     if expression.tree is None:
         return None
     steps = {"look_up", "pattern", "case", "text"} & set(said)
-    source = expression.get if steps and steps <= {"pattern", "case"} else None
-    return DirectPath(() if steps else expression.paths, get, quick, how, source=source)
+    source = expression.get if steps and ("text" not in steps or cut) else None
+    captured = str(said.get("look_up", "")).startswith("$state.") or "state" in expression.variables
+    return DirectPath(() if steps else expression.paths, get, quick, how, source=source, captured=captured)
 
 
 def _default(said: dict[str, Any]) -> str | None:
