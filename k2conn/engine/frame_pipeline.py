@@ -181,7 +181,7 @@ class FramePipeline:
         alone = self._replica is None and not self._stale and not self._learns
         unpack = unpacker(self.session.connection.codec, LONGEST_TEXT)
         able = (self._decode is exactjson.quick or unpack is not None) and alone and not holds
-        self._plain = PlainFrames(self.session, self._own_mappings if able else (), self._each, unpack)
+        self._plain = PlainFrames(self.session, self._own_mappings if able else (), unpack)
         return self._plain
 
     def _released(self) -> None:

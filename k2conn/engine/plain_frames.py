@@ -19,7 +19,7 @@ from k2conn.engine.mapping.native_mapper import CONVERSION_ERRORS
 from k2conn.engine.mapping.stream_mapping import StreamMapping
 from k2conn.engine.mapping.symbol_contexts import SymbolContext
 from k2conn.envelope import Envelope
-from k2conn.plan import MOST_FORMS, ROOTS, ConditionPath, Getter, Stream, ValuePath
+from k2conn.plan import MOST_FORMS, ROOTS, ConditionPath, Getter, Match, Stream, ValuePath
 from k2conn.scope import Scope
 
 Take = Callable[[Sequence[str | bytes], int, Scope, list[Envelope]], tuple[int, int, int]]
@@ -36,8 +36,7 @@ class PlainFrames:
     """Those of one connection, for as long as its subscriptions stay the same."""
 
     def __init__(
-        self, session: Session, mappings: Sequence[StreamMapping], each: Getter | None,
-        unpack: Callable[[bytes], bytes] | None = None,
+        self, session: Session, mappings: Sequence[StreamMapping], unpack: Callable[[bytes], bytes] | None = None
     ) -> None:
         """``unpack``: what makes text of binary frames, where these are packed."""
         self._session = session
@@ -46,7 +45,7 @@ class PlainFrames:
         self.depends = False
         self._flows: dict[int, int] = {}
         """The number that C has for a stream, by the session's."""
-        self._mapper = self._made(each) if native.FrameMapper is not None else None
+        self._mapper = self._made() if native.FrameMapper is not None else None
         self.take: Take | None = self._mapper.take if self._mapper is not None else None
         """None where it can map nothing."""
         self.subscribed = session.subscriptions.all
@@ -59,11 +58,11 @@ class PlainFrames:
         """Which frame was being mapped when `take` raised."""
         return int(self._mapper.frame) if self._mapper is not None else 0
 
-    def _made(self, each: Getter | None) -> Any:
+    def _made(self) -> Any:
         """The native mapper; None where it could map nothing."""
-        paths = self._session.router.paths
-        split = None if each is None else _place(each)
-        if paths is None or (each is not None and split is None):
+        paths, connection = self._session.router.paths, self._session.connection
+        split = _in_text(connection.split.paths) if connection.split is not None else None
+        if paths is None or (connection.each is not None and split is None):
             return None
         leaves = list(paths)
         flows: list[tuple[Any, ...]] = []
@@ -75,12 +74,12 @@ class PlainFrames:
                 leaves += [leaf for leaf in rules if leaf not in leaves]
         described = tuple(map(_leaf, leaves))
         self.depends = self.depends or any(leaf.captured is not None for leaf in leaves)
-        if self.depends and any(one.data for one in self._session.connection.capture):
+        if self.depends and any(one.data for one in connection.capture):
             return None  # there may be another one with each message
         if not flows or len(leaves) > _LEAVES or any(place is None for place, *_ in described):
             return None
         return native.FrameMapper(
-            route=(described, self._route), flows=tuple(flows), split=split, decode=exactjson.quick,
+            route=(described, self._route), flows=tuple(flows), split=split, whole=connection.split is not None and connection.split.whole, decode=exactjson.quick,
             odd=CONVERSION_ERRORS, unpack=self._unpack,
         )
 
@@ -91,7 +90,7 @@ class PlainFrames:
         if symbol is None or items is None or not mapping.of_text:
             return None
         direct = stream.symbol.direct
-        self.depends = self.depends or (direct is not None and direct.captured)
+        self.depends = self.depends or (direct is not None and direct.captured) or _captured(stream.drop_when)
         number = ((_ITEM, (key,)),) if key is not None else None
         drops = _drops(stream)
         if drops is None or mapping.window.size == 0 or (key is not None and not key.isascii()):
@@ -175,12 +174,18 @@ def _forms(stream: Stream) -> tuple[tuple[int, tuple[Any, ...]], ...] | None:
         return None
     found = []
     for kind, paths in stream.forms.forms:
-        place = tuple((ROOTS.index(root), steps) for root, steps in paths)
-        short = len(paths) <= native.most_paths and all(len(steps) <= native.most_steps for _, steps in paths)
-        if not short or not _is_in_text(place):
+        place = _in_text(paths)
+        if place is None:
             return None
         found.append((_FORMS.index(kind), place))
     return tuple(found)
+
+
+def _in_text(paths: Sequence[ValuePath]) -> tuple[Any, ...] | None:
+    """Paths as C is told of them; None where it cannot follow one of them in a text."""
+    place = tuple((ROOTS.index(root), steps) for root, steps in paths)
+    short = len(paths) <= native.most_paths and all(len(steps) <= native.most_steps for _, steps in paths)
+    return place if short and _is_in_text(place) else None
 
 
 def _symbol(stream: Stream) -> tuple[tuple[Any, ...] | None, bool] | None:
@@ -205,6 +210,8 @@ def _leaf(path: ConditionPath) -> Leaf:
     if path.null_at is not None:
         place = _place(path.null_at)
         return place if place is not None and len(place) == 1 else None, 2, None, ()
+    if path.kind is not None:
+        return _place(path.kind), 5, None, ()
     if path.captured is not None:
         return _place(path.captured), 4, None, ()
     affixes = tuple((one.text.encode(), one.last) for one in sorted(path.affixes or ()))
@@ -225,6 +232,11 @@ def _paths_of(stream: Stream) -> Iterable[ConditionPath] | None:
             return None
         found += rule.paths
     return found
+
+
+def _captured(rule: Match | None) -> bool:
+    """Whether a rule asks for what was captured."""
+    return rule is not None and any(leaf.captured is not None for leaf in rule.paths or ())
 
 
 def _drops(stream: Stream) -> tuple[Leaf, ...] | None:

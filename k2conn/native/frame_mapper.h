@@ -75,6 +75,7 @@ typedef struct {
     PyObject *odd;            /* exceptions after which a value's full reader is asked */
     Decision route;           /* 2 * (FORMS * flow + form) + whether its items are turned, or -1: it is none of theirs */
     Place split;              /* where the messages of a frame are; nowhere: it is one */
+    int whole;                /* whether it is one, too, where nothing true is there */
     Flow *flows;
     int flow_count, busy;
     PyObject *scope, *out, *moment, *epoch; /* of the call under way: the caller's, the caller's, owned, owned */
@@ -649,7 +650,7 @@ static int map_frame(FrameMapper *self, PyObject *frame, At *at)
         return 0;
     const JsonNode *nodes = self->json.nodes;
     int found = self->split.count ? node_at(&self->split, &given) : NOWHERE;
-    if (found == NOWHERE || nodes[found].kind != JSON_LIST)
+    if (found == NOWHERE || nodes[found].kind != JSON_LIST || (self->whole && !json_is_true(&self->json, found)))
         return map_message(self, &given, 0, &at->item);
     int done = 1;
     for (int node = found + 1; done == 1 && node < nodes[found].next; node = nodes[node].next) {
@@ -840,9 +841,10 @@ static int read_flow(PyObject *given, Flow *flow)
 
 static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"route", "flows", "split", "decode", "odd", "unpack", NULL};
+    static char *names[] = {"route", "flows", "split", "whole", "decode", "odd", "unpack", NULL};
     PyObject *route, *flows, *split, *decode, *odd, *unpack;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OOO!O", names, &route, &PyTuple_Type, &flows, &split, &decode,
+    int whole;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OpOO!O", names, &route, &PyTuple_Type, &flows, &split, &whole, &decode,
                                      &PyTuple_Type, &odd, &unpack))
         return NULL;
     if (PyTuple_GET_SIZE(flows) > FLOWS) {
@@ -855,6 +857,7 @@ static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObj
     self->flows = PyMem_Calloc((size_t)PyTuple_GET_SIZE(flows) + 1, sizeof(Flow));
     self->decode = Py_NewRef(decode);
     self->unpack = or_null(unpack);
+    self->whole = whole;
     self->odd = Py_NewRef(odd);
     if (self->flows == NULL)
         PyErr_NoMemory();

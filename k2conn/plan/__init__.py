@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from k2conn.plan.audit import AUDITED, Audit
 from k2conn.plan.conditions import Affix, ConditionPath, Match
-from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
+from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice, SplitPath
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
 from k2conn.plan.fields import ROOTS, DirectPath, FastConversion, Field, JoinedText, ValuePath
@@ -99,6 +99,7 @@ __all__ = [
     "SettingValue",
     "ShownList",
     "Span",
+    "SplitPath",
     "States",
     "Step",
     "Stream",

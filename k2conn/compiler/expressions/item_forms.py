@@ -1,4 +1,4 @@
-"""Where the items of a message are, as data: the forms that the value of `each` may have, and which one a message has.
+"""Where the items of a message are, and the messages of a frame, as data: the forms that the value of `each` may have, and which one a message has.
 
 A form is something whose items can be walked without making the list first: what a plain path leads to, the elements of
 lists within lists (``events[].trades[]``), a list that is written down (``[@]``). Between forms an expression chooses
@@ -13,9 +13,10 @@ from typing import Any
 from k2conn.compiler.expressions.closures import ClosureCompiler, true
 from k2conn.compiler.expressions.condition_paths import truth_leaves
 from k2conn.compiler.expressions.plain_paths import Name, paths_of
-from k2conn.plan import MOST_FORMS, ConditionPath, ItemForm, ItemForms, Json, ValuePath
+from k2conn.plan import MOST_FORMS, ConditionPath, ItemForm, ItemForms, Json, SplitPath, ValuePath
 from k2conn.scope import Scope
 
+_ITSELF = ValuePath("item", ())
 _Choice = Callable[[Json, Scope], int | None]
 
 
@@ -26,6 +27,20 @@ def item_forms(tree: Any) -> ItemForms | None:
     if choose is None or len(collected.forms) > MOST_FORMS:
         return None
     return ItemForms(tuple(collected.forms), choose, tuple(collected.leaves))
+
+
+def split_path(tree: Any) -> SplitPath | None:
+    """Where the messages of a frame are, by an expression of a connection; None where it says more than a path does."""
+    if tree is None:
+        return None
+    form = _form(tree)
+    if form is not None:
+        return SplitPath(form.paths, False) if form.kind == "path" else None
+    if tree["type"] != "or_expression":
+        return None
+    first, second = map(_form, tree["children"])
+    whole = second == ItemForm("listed", (_ITSELF,))
+    return SplitPath(first.paths, True) if whole and first is not None and first.kind == "path" else None
 
 
 class _Forms:
@@ -107,7 +122,18 @@ def _form(node: Any) -> ItemForm | None:
         plain = [one[0] for one in listed if one is not None and len(one) == 1]
         return ItemForm("listed", tuple(plain)) if len(plain) == len(listed) else None
     rows = _rows(node)
+    if rows is None and _is_itself(node):
+        return ItemForm("path", (_ITSELF,))
     return ItemForm("rows", tuple(rows)) if rows is not None else None
+
+
+def _is_itself(node: Any) -> bool:
+    """Whether a value is the message's elements where that is a list, and else the message: ``[@][]``."""
+    if node["type"] != "projection" or node["children"][0]["type"] != "flatten":
+        return False
+    base, each = node["children"][0]["children"][0], node["children"][1]
+    alone = base["type"] == "multi_select_list" and len(base["children"]) == 1
+    return each["type"] == "identity" and alone and paths_of(base["children"][0]) == [_ITSELF]
 
 
 def _rows(node: Any) -> list[ValuePath] | None:
