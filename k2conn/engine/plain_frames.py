@@ -79,7 +79,8 @@ class PlainFrames:
         if not flows or len(leaves) > _LEAVES or any(place is None for place, *_ in described):
             return None
         return native.FrameMapper(
-            route=(described, self._route), flows=tuple(flows), split=split, whole=connection.split is not None and connection.split.whole, decode=exactjson.quick,
+            route=(described, self._route), flows=tuple(flows), split=split,
+            whole=connection.split is not None and connection.split.whole, decode=exactjson.quick,
             odd=CONVERSION_ERRORS, unpack=self._unpack,
         )
 
@@ -103,7 +104,7 @@ class PlainFrames:
     # -- what C asks
 
     def _route(self, text: str, _: str) -> int:
-        """The number of the stream that takes a message, the form that its items have, and whether they are to be turned,
+        """The number of the stream that takes a message, the form of its items, and whether they are to be turned,
         in one; -1 where that is not for C.
         """
         scope, message = self._session.scope, exactjson.decode(text)

@@ -54,8 +54,8 @@ class Notice:
 
 
 class SplitPath(NamedTuple):
-    """Where the messages of a frame are: the elements of a list at the first of ``paths`` that leads to something true, or
-    at the last; without a list the frame is one message. ``whole``: it is one, too, where nothing true is there.
+    """Where the messages of a frame are: the elements of a list at the first of ``paths`` that leads to something true,
+    or at the last; without a list the frame is one message. ``whole``: it is one, too, where nothing true is there.
     """
 
     paths: tuple[ValuePath, ...]

@@ -118,7 +118,7 @@ MOST_FORMS = 4
 
 class ItemForm(NamedTuple):
     """Where items are, by ``kind``: *path*, the elements of a list at the end of the first of ``paths`` that leads to
-    something true (or of the last), or the object that is there; *rows*, the elements of lists at the last of ``paths``,
+    something true (or of the last), or the object that is there; *rows*, elements of lists at the last of ``paths``,
     in elements of lists at the one before it, and so on; *listed*, what stands at the end of each path.
     """
 

@@ -1,4 +1,5 @@
-"""Where the items of a message are, and the messages of a frame, as data: the forms that the value of `each` may have, and which one a message has.
+"""Where the items of a message are, and the messages of a frame, as data: the forms that the value of `each` may have,
+and which one a message has.
 
 A form is something whose items can be walked without making the list first: what a plain path leads to, the elements of
 lists within lists (``events[].trades[]``), a list that is written down (``[@]``). Between forms an expression chooses
@@ -12,7 +13,7 @@ from typing import Any
 
 from k2conn.compiler.expressions.closures import ClosureCompiler, true
 from k2conn.compiler.expressions.condition_paths import truth_leaves
-from k2conn.compiler.expressions.plain_paths import Name, paths_of
+from k2conn.compiler.expressions.plain_paths import paths_of
 from k2conn.plan import MOST_FORMS, ConditionPath, ItemForm, ItemForms, Json, SplitPath, ValuePath
 from k2conn.scope import Scope
 
@@ -58,7 +59,8 @@ class _Forms:
             self.forms.append(form)
             return lambda message, scope: number
         if node["type"] in ("or_expression", "and_expression"):
-            return self._either(*node["children"], node["type"] == "or_expression")
+            first, second = node["children"]
+            return self._either(first, second, node["type"] == "or_expression")
         if node["type"] == "function_expression" and node["value"] == "not_null":
             return self._not_null(node["children"])
         return None
@@ -117,7 +119,7 @@ def _form(node: Any) -> ItemForm | None:
         return ItemForm("path", tuple(paths))
     if node["type"] == "literal" and node["value"] == []:
         return ItemForm("listed", ())
-    if node["type"] == "multi_select_list" and not any(isinstance(child.get("value"), Name) for child in node["children"]):
+    if node["type"] == "multi_select_list":
         listed = [paths_of(child) for child in node["children"]]
         plain = [one[0] for one in listed if one is not None and len(one) == 1]
         return ItemForm("listed", tuple(plain)) if len(plain) == len(listed) else None

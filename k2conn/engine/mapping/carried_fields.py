@@ -126,7 +126,7 @@ class CarriedFields:
         return found
 
     def latest(self, symbol: str, scope: Scope) -> object | None:
-        """What is known of a symbol, where that is anything: ``values`` as they are, and as the latest record has them."""
+        """What is known of a symbol, where that is anything: its ``values``, and those of the latest record."""
         book: dict[str, _LastValues] = scope.state.get(self._key, {})
         return book.get(symbol)
 
