@@ -32,7 +32,7 @@ typedef struct {
 /* What the sources of one record are read from. */
 typedef struct {
     PyObject *item, *scope;  /* the caller's (but see `json`), as are: */
-    PyObject *values;        /* a list of values, or pairs of which the second is one; or NULL */
+    PyObject *values;        /* pairs of which the second is a value (of text, a list of values); or NULL */
     PyObject *odd;           /* the exceptions of a quick converter for which its reader is asked */
     int asked;               /* whether a Python reader was called, which may have left notes in the scope */
     PyObject *roots[ROOTS];  /* owned; NULL until a path begins there */

@@ -99,7 +99,8 @@ static int ask(const Source *source, PyObject *value, Given *given, Value *found
 /* The caller's value. 0, or -1 with an exception set. */
 static int take_given(const Source *source, const Given *given, Value *found)
 {
-    if (given->values != NULL && PyList_CheckExact(given->values) && source->given < PyList_GET_SIZE(given->values))
+    if (given->json != NULL && given->values != NULL && PyList_CheckExact(given->values)
+        && source->given < PyList_GET_SIZE(given->values))
         return take_made(Py_NewRef(PyList_GET_ITEM(given->values, source->given)), found);
     PyObject *pair = given->values != NULL && PyTuple_CheckExact(given->values)
                              && source->given < PyTuple_GET_SIZE(given->values)
