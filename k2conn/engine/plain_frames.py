@@ -155,14 +155,14 @@ class PlainFrames:
 
 def _place(get: Getter) -> tuple[Any, ...] | None:
     """The paths of a getter that leads into the message, or the item, alone; None where it does more."""
-    place: tuple[tuple[int, tuple[str | int, ...]], ...] | None = getattr(get, "place", None)
+    place: tuple[tuple[int, tuple[Any, ...]], ...] | None = getattr(get, "place", None)
     return place if place is not None and _is_in_text(place) else None
 
 
-def _is_in_text(place: tuple[tuple[int, tuple[str | int, ...]], ...]) -> bool:
+def _is_in_text(place: tuple[tuple[int, tuple[Any, ...]], ...]) -> bool:
     """Whether paths lead into the message, or the item, by keys that C compares."""
     return all(root in (_ITEM, _MESSAGE) for root, _ in place) and all(
-        type(step) is int or str(step).isascii() for _, steps in place for step in steps)
+        type(step) is not str or step.isascii() for _, steps in place for step in steps)
 
 
 def _forms(stream: Stream) -> tuple[tuple[int, tuple[Any, ...]], ...] | None:

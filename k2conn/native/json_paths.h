@@ -24,6 +24,22 @@ static int is_of_text(const Place *place)
     return place->count > 0;
 }
 
+/* `other_row` of a list that is text. */
+static int other_node(const Step *step, const JsonText *json, int rows)
+{
+    const char *text = (const char *)PyUnicode_1BYTE_DATA(step->other);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(step->other);
+    for (int row = rows + 1; row < json->nodes[rows].next; row = json->nodes[row].next) {
+        int one = json->nodes[row].kind == JSON_LIST ? json_element(json, row, step->index) : NOWHERE;
+        const JsonNode *node = one != NOWHERE ? json->nodes + one : NULL;
+        int same = node != NULL && node->kind == JSON_STRING && node->size == size
+                   && memcmp(json->text + node->start, text, (size_t)size) == 0;
+        if (json->nodes[row].kind != JSON_NULL && !same)
+            return row;
+    }
+    return NOWHERE;
+}
+
 static int node_at_end(const Path *path, const Given *given)
 {
     int node = path->root == ITEM ? given->node : given->top;
@@ -33,6 +49,8 @@ static int node_at_end(const Path *path, const Given *given)
             node = kind != JSON_DICT ? NOWHERE
                    : json_member(given->json, node, (const char *)PyUnicode_1BYTE_DATA(step->key),
                                  PyUnicode_GET_LENGTH(step->key));
+        else if (step->other != NULL)
+            node = kind == JSON_LIST ? other_node(step, given->json, node) : NOWHERE;
         else
             node = kind == JSON_LIST ? json_element(given->json, node, step->index) : NOWHERE;
     }

@@ -185,21 +185,34 @@ static PyObject *name_for(PyObject *table, PyObject *value)
     return name;
 }
 
+/* What a member of an item is that is text, a new reference; NULL where there is none, or with an exception set. */
+static PyObject *member_of_text(const Given *given, PyObject *key)
+{
+    int at = given->json->nodes[given->node].kind != JSON_DICT ? NOWHERE
+             : json_member(given->json, given->node, (const char *)PyUnicode_1BYTE_DATA(key), PyUnicode_GET_LENGTH(key));
+    return at != NOWHERE && given->json->nodes[at].kind < JSON_LIST ? object_of(given, at) : NULL;
+}
+
 /* A text put together. 1 made, 0 not plain, -1 with an exception set. */
 static int joined(const Text *text, const Given *given, char *out, Py_ssize_t *used)
 {
     *used = 0;
     for (const Part *part = text->parts; part < text->parts + text->count; part++) {
-        PyObject *value = part->given, *attribute = NULL;
+        PyObject *value = part->given, *attribute = NULL; /* the latter owned */
         if (part->key != NULL) {
-            value = PyDict_CheckExact(given->item) ? PyDict_GetItemWithError(given->item, part->key) : NULL;
+            if (given->json != NULL)
+                value = attribute = member_of_text(given, part->key);
+            else
+                value = PyDict_CheckExact(given->item) ? PyDict_GetItemWithError(given->item, part->key) : NULL;
             if (value != NULL && part->cuts != NULL) {
                 value = PyUnicode_CheckExact(value) ? PyDict_GetItemWithError(part->cuts, value) : NULL;
                 value = value != NULL && PyTuple_CheckExact(value) && part->at < PyTuple_GET_SIZE(value)
                           ? PyTuple_GET_ITEM(value, part->at) : NULL;
             }
-            if (value == NULL)
+            if (value == NULL) {
+                Py_XDECREF(attribute);
                 return PyErr_Occurred() ? -1 : 0;
+            }
         } else if (value == NULL) {
             value = attribute = PyObject_GetAttr(given->scope, part->name);
             if (value == NULL)
@@ -395,6 +408,8 @@ static int take_of_text(const Source *source, Given *given, Value *found)
         found->number = given->moment;
         return 1;
     }
+    if (source->text != NULL)
+        return take_joined(source, given, found);
     int node = node_at(&source->place, given);
     if (node != NOWHERE && number_in_text(source, given->json, given->json->nodes + node, &found->number))
         return 1;
@@ -439,7 +454,7 @@ static int take(const Source *source, Given *given, Value *found)
             PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
         return fits ? 0 : -1;
     }
-    if (source->text != NULL) {
+    if (source->text != NULL && given->json == NULL) {
         int done = take_joined(source, given, found);
         if (done != 0)
             return done < 0 ? -1 : 0;
@@ -550,6 +565,15 @@ static void forget_source(Source *source)
     Py_CLEAR(source->table);
 }
 
+/* Whether a text can be put together of an item that is text. */
+static int is_joined_of_text(const Text *text)
+{
+    for (int at = 0; text != NULL && at < text->count; at++)
+        if (text->parts[at].key != NULL && !PyUnicode_IS_COMPACT_ASCII(text->parts[at].key))
+            return 0;
+    return text != NULL;
+}
+
 /* A source of (place or expression, converter, reader, how, scale, factor, least, below, table). */
 static int read_source(PyObject *described, Source *source)
 {
@@ -584,7 +608,7 @@ static int read_source(PyObject *described, Source *source)
     }
     PyObject *get = PyCallable_Check(place) ? Py_NewRef(place) : NULL;
     *source = (Source){source->place, get, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how,
-                       scale, how == RECEIVED || is_of_text(&source->place), factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
+                       scale, how == RECEIVED || is_of_text(&source->place) || is_joined_of_text(source->text), factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
                        is_long(most) ? (int64_t)most : INT64_MAX, source->text};
     return 0;
 }

@@ -18,7 +18,7 @@ from k2conn.plan.conditions import Affix, ConditionPath, Match
 from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice, SplitPath
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
-from k2conn.plan.fields import ROOTS, DirectPath, FastConversion, Field, JoinedText, ValuePath
+from k2conn.plan.fields import ROOTS, DirectPath, FastConversion, Field, JoinedText, RowOther, ValuePath
 from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
@@ -94,6 +94,7 @@ __all__ = [
     "Reader",
     "Renewal",
     "Retry",
+    "RowOther",
     "SendScope",
     "Sequence",
     "SettingValue",

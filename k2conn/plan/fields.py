@@ -48,6 +48,13 @@ ROOTS = ("item", "message", "state", "key", "received_at")
 """Where a plain path may begin: the item, or what the scope calls so."""
 
 
+class RowOther(NamedTuple):
+    """A step of a path: of a list the first row that is not null, and whose element ``at`` is not this text."""
+
+    at: int
+    text: str
+
+
 class ValuePath(NamedTuple):
     """Keys and indexes, one after the other: of a dict its member, of a list its element, of all else nothing.
 
@@ -55,7 +62,7 @@ class ValuePath(NamedTuple):
     """
 
     root: str
-    steps: tuple[str | int, ...]
+    steps: tuple[str | int | RowOther, ...]
 
 
 class DirectPath(NamedTuple):

@@ -55,7 +55,7 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
-from k2conn.compiler.sections.texts import PutTogether, put_together
+from k2conn.compiler.sections.texts import PutTogether, joined_parts, put_together
 from k2conn.compiler.sections.times_of_day import compile_time_of_day
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader
@@ -481,7 +481,7 @@ class FieldCompiler:
             expression = self.note.expression(said["from"], place)
             if expression is None:
                 return None
-            get, speed = expression.get, expression.speed
+            get, speed, parts = expression.get, expression.speed, joined_parts(expression.tree)
         if "text" in said:
             try:
                 get, speed, parts = put_together(said, get)
@@ -503,7 +503,8 @@ class FieldCompiler:
                 return None
         if "case" in said:
             get = cased(get, said["case"])
-        return PutTogether(get, speed, None if {"look_up", "case"} & set(said) else parts)
+        changed = {"look_up", "case"} & set(said) or ("pattern" in said and "text" not in said)
+        return PutTogether(get, speed, None if changed else parts)
 
     def _looked_up_by(self, get: Getter, word: str, path: Path) -> Getter | None:
         """What stands beside a value in a captured table, or in one of `tables:`; None after noting that it is none."""

@@ -21,7 +21,7 @@ from k2conn.engine.mapping.mapped_record import FastMapper
 from k2conn.engine.mapping.row_identity import numbering, row_parts
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import ROOTS, Field, Getter, Stream, Symbol
+from k2conn.plan import ROOTS, Field, Getter, RowOther, Stream, Symbol
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
@@ -43,7 +43,7 @@ _STEPS, _PATHS = 8, 4
 _MOST = 64
 """Fields, and entries of vendor_data, that a record in C can have."""
 
-Path = tuple[int, tuple[str | int, ...]]
+Path = tuple[int, tuple[str | int | RowOther, ...]]
 """Where a plain path begins, and its steps."""
 Place = tuple[Path, ...]
 Source = tuple[Place | Getter | None, Any, Any, int, int, int, int, int, Any]
