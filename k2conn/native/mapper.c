@@ -164,7 +164,7 @@ static int scope_id(Buffer *name, const Program *program, const Value *values)
     return done;
 }
 
-/* message_id and the record's own id, by the name that the former is hashed from. 0, or -1 with an exception set. */
+/* message_id and, where it has one, the record's own id, by the name that the former is hashed from. 0, or -1 with an exception set. */
 static int put_ids(Buffer *out, const Mapper *self, const Buffer *own, const Buffer *name, char *message_id)
 {
     Sha1 state = self->seed;
@@ -173,6 +173,8 @@ static int put_ids(Buffer *out, const Mapper *self, const Buffer *own, const Buf
     sha1_end(&state, digest);
     spell_uuid(digest, message_id);
     const PyObject *prefix = self->program->before;
+    if (!self->program->identified)
+        return put_text(out, message_id, 36);
     Py_ssize_t before = PyBytes_GET_SIZE(prefix);
     return put_text(out, message_id, 36) < 0 || put_long(out, before + own->used) < 0
                    || put_bytes(out, PyBytes_AS_STRING(prefix), before) < 0
@@ -591,18 +593,19 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
 {
     static char *names[] = {"identity", "row", "before", "nullable", "sources", "entries", "keeps", "mapped", "time_at",
                             "price_at", "time_source", "scoped", "scope", "empty", "numbers", "words", "timed", "spell",
-                            "unusual", "odd", "envelope", "schema", NULL};
+                            "unusual", "odd", "envelope", "schema", "identified", NULL};
     Program *self = (Program *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *identity, *row, *before, *sources, *entries, *mapped, *time_source, *scoped, *scope, *empty, *numbers, *words;
+    self->identified = 1;
     PyObject *spell, *unusual, *odd, *envelope, *schema;
     if (!PyArg_ParseTupleAndKeywords(
-            arguments, keywords, "OO!SpO!O!pO!iiUOO!O!O!O!pOO!O!O!O", names, &identity, &PyTuple_Type, &row, &before,
+            arguments, keywords, "OO!SpO!O!pO!iiUOO!O!O!O!pOO!O!O!O|p", names, &identity, &PyTuple_Type, &row, &before,
             &self->nullable, &PyTuple_Type, &sources, &PyTuple_Type, &entries, &self->keeps, &PyFrozenSet_Type, &mapped,
             &self->time_at, &self->price_at, &time_source, &scoped, &PyTuple_Type, &scope, &PyTuple_Type, &empty,
             &PyTuple_Type, &numbers, &PyTuple_Type, &words, &self->timed, &spell, &PyTuple_Type, &unusual, &PyTuple_Type,
-            &odd, &PyType_Type, &envelope, &schema)) {
+            &odd, &PyType_Type, &envelope, &schema, &self->identified)) {
         Py_DECREF(self);
         return NULL;
     }

@@ -77,6 +77,7 @@ typedef struct {
     Entry *entries;
     RowPart *row;           /* what tells records apart that have no id of the venue's; or none */
     int source_count, entry_count, row_count, nullable, keeps, time_at, timed;
+    int identified;         /* whether the record has a field for its own id */
     int price_at;           /* -1: such records have no price */
     int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
     int empty[CONTENT_FIELDS], scope[CONTENT_FIELDS];   /* ... of those that are not all zero; of what ids are unique within */

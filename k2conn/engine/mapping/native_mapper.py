@@ -99,7 +99,7 @@ class NativeMappers:
             known["currency"] = symbol.price_currency
         said = self._said(symbol)
         vendor_at = schema.index("vendor_data") if self._program is not None else 0
-        body, rest = schema.fields[2:vendor_at], schema.fields[vendor_at + 1 :]
+        body, rest = schema.fields[1 + (self._record.profile.id is not None) : vendor_at], schema.fields[vendor_at + 1 :]
         known |= said or {}
         entries = [*vendor, *(field.name for field in self._vendor)]
         whole = all(field.name in known or field.name in places for field in (*body, *rest))
@@ -154,10 +154,11 @@ class NativeMappers:
         needed = [name for name in (profile.time, profile.price) if name is not None]
         needed += scope.fields if scope is not None else ()
         vendor_at = record.schema.index("vendor_data") if "vendor_data" in profile.engine else -1
+        ids = ["message_id"] if profile.id is None else ["message_id", profile.id]
         return bool(
             (stream.venue_id is not None or self._row) and stream.message_id != "random"
-            and [field.name for field in fields[:2]] == ["message_id", profile.id]
-            and vendor_at >= 2 and fields[vendor_at].null_first
+            and [field.name for field in fields[: len(ids)]] == ids and not profile.key
+            and vendor_at >= len(ids) and fields[vendor_at].null_first
             and record.microseconds == 1 and all(name in places for name in needed)
             and max(len(fields), len(places), len(stream.vendor_data)) < _MOST and not self._always_empty()
         )
@@ -196,6 +197,7 @@ class NativeMappers:
             odd=CONVERSION_ERRORS,
             envelope=Envelope,
             schema=record.schema,
+            identified=profile.id is not None,
         )
 
     def _empty(self) -> tuple[int, ...]:
