@@ -99,7 +99,8 @@ class NativeMappers:
             known["currency"] = symbol.price_currency
         said = self._said(symbol)
         vendor_at = schema.index("vendor_data") if self._program is not None else 0
-        body, rest = schema.fields[1 + (self._record.profile.id is not None) : vendor_at], schema.fields[vendor_at + 1 :]
+        first = 1 if self._record.profile.id is None else 2  # behind the ids
+        body, rest = schema.fields[first:vendor_at], schema.fields[vendor_at + 1 :]
         known |= said or {}
         entries = [*vendor, *(field.name for field in self._vendor)]
         whole = all(field.name in known or field.name in places for field in (*body, *rest))
