@@ -113,8 +113,9 @@ IMPORTABLE: dict[str, set[str]] = {
     "lake": {"avro", "clock", "compat", "envelope", "errors", "exactjson", "files", "loopback", "native", "records",
              "sinks/settings", "variable_definitions", "variable_files"},
     "sinks": {
-        "avro", "clock", "compat", "ending_tasks", "envelope", "errors", "exactjson", "lake", "loopback", "merging", "native",
-        "net", "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_definitions", "variable_files",
+        "avro", "clock", "compat", "ending_tasks", "envelope", "errors", "exactjson", "lake", "loopback", "merging",
+        "native", "net", "records", "registry", "schemes", "secret_mask", "sinks/settings", "variable_definitions",
+        "variable_files",
     },
     "spool": {"avro", "ending_tasks", "envelope", "errors", "files", "graded", "merging", "records", "sinks"},
     "transports": {

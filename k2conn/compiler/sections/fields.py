@@ -28,6 +28,7 @@ from k2conn.compiler.converters.readers import (
     or_received,
     placed,
     reader,
+    receipt_note,
     received,
     rounding,
     small_number,
@@ -54,7 +55,7 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
-from k2conn.compiler.sections.texts import PutTogether, put_together
+from k2conn.compiler.sections.texts import PutTogether, joined_parts, put_together
 from k2conn.compiler.sections.times_of_day import compile_time_of_day
 from k2conn.errors import RecordError
 from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader, Separators
@@ -262,7 +263,7 @@ class FieldCompiler:
     def _time(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         if said.get("from") == _RECEIVED:
             read = received(target.name, TIMES[target.kind])
-            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data")
+            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data", receipt=_receipt(target))
         if "unit" not in said:
             shown = said.get("from", "EXPRESSION")
             text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
@@ -290,7 +291,8 @@ class FieldCompiler:
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
         direct = _direct(said, get, convert, plain_time(said["unit"], target.kind, least))
-        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
+        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct,
+                     receipt=_receipt(target))
 
     def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """A date as names of instruments have it."""
@@ -447,7 +449,8 @@ class FieldCompiler:
             joined = JoinedText(parts, convert.minutes)
         elif parts is not None and convert is text:
             joined = JoinedText(parts)
-        direct, of_file = _direct(said, get, quick, how), said["from"] == "$file" if "text" not in said else False
+        cut = parts is not None and "from" in said and all(known is not None for _, known, *_ in parts)
+        direct, of_file = _direct(said, get, quick, how, cut), said["from"] == "$file" if "text" not in said else False
         return Field(target.name, read, _expression(said), words, default, speed, of_file, joined, direct)
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
@@ -495,7 +498,7 @@ class FieldCompiler:
             expression = self.note.expression(said["from"], place)
             if expression is None:
                 return None
-            get, speed = expression.get, expression.speed
+            get, speed, parts = expression.get, expression.speed, joined_parts(expression.tree)
         if "text" in said:
             try:
                 get, speed, parts = put_together(said, get)
@@ -517,7 +520,8 @@ class FieldCompiler:
                 return None
         if "case" in said:
             get = cased(get, said["case"])
-        return PutTogether(get, speed, None if {"look_up", "case"} & set(said) else parts)
+        changed = {"look_up", "case"} & set(said) or ("pattern" in said and "text" not in said)
+        return PutTogether(get, speed, None if changed else parts)
 
     def _looked_up_by(self, get: Getter, word: str, path: Path) -> Getter | None:
         """What stands beside a value in a captured table, or in one of `tables:`; None after noting that it is none."""
@@ -530,6 +534,11 @@ class FieldCompiler:
             self.note(path, "unknown-name", f"there is no table '{short(name)}'{hint}")
             return None
         return looked_up_in(get, name, self.note.tables[name], exactjson.spell)
+
+
+def _receipt(target: SchemaField) -> str:
+    """What is noted where the receipt time stands for a field's own; nothing where that is in another unit."""
+    return receipt_note(target.name) if TIMES[target.kind] == 1 else ""
 
 
 def _of_symbol(said: dict[str, Any]) -> bool:
@@ -553,16 +562,19 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
+def _direct(
+    said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None, cut: bool = False
+) -> DirectPath | None:
     """What finds the value of a field, and the quick converter; None where expressions are interpreted: that way has
-    nothing quick.
+    nothing quick. ``cut``: a text is put together of nothing but parts that its pattern cuts.
     """
     expression = compile_expression(said.get("from", "@"))
     if expression.tree is None:
         return None
     steps = {"look_up", "pattern", "case", "text"} & set(said)
-    source = expression.get if steps and steps <= {"pattern", "case"} else None
-    return DirectPath(() if steps else expression.paths, get, quick, how, source=source)
+    source = expression.get if steps and ("text" not in steps or cut) else None
+    captured = str(said.get("look_up", "")).startswith("$state.") or "state" in expression.variables
+    return DirectPath(() if steps else expression.paths, get, quick, how, source=source, captured=captured)
 
 
 def _default(said: dict[str, Any]) -> str | None:
