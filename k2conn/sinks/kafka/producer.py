@@ -27,6 +27,7 @@ from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, mend_pending
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
+from k2conn.sinks.kafka.acknowledgement import Acknowledgement
 from k2conn.sinks.kafka.produce_requests import ProduceRequests
 from k2conn.sinks.kafka.record_batches import PackedBatch
 from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
@@ -66,6 +67,10 @@ UNKNOWN_INVALID_RECORD = 87
 
 
 log = logging.getLogger("k2conn.sinks.kafka")
+
+
+Sent = Acknowledgement | asyncio.Future[Any]
+"""What becomes of a batch on its way: ours, or of aiokafka's own way."""
 
 
 class Failure(NamedTuple):
@@ -160,9 +165,9 @@ class Producer:
 
     def connection(self, topic: str, partition: int) -> Any:
         """What a batch can be sent on with `send_now`, now; None where there is nothing."""
-        return self._requests.connection(topic, partition) if partition < (self.partitions(topic) or 0) else None
+        return self._requests.connection(topic, partition)
 
-    def send_now(self, connection: Any, topic: str, partition: int, batch: Any) -> asyncio.Future[Any]:
+    def send_now(self, connection: Any, topic: str, partition: int, batch: Any) -> Acknowledgement:
         """As `send`, on a `connection`; it leaves with `depart`."""
         return self._requests.gather(connection, topic, partition, batch)
 
@@ -170,8 +175,8 @@ class Producer:
         """What `send_now` was given is sent."""
         self._requests.depart()
 
-    async def send(self, topic: str, partition: int, batch: Any) -> asyncio.Future[Any] | Failure:
-        """Hand ``batch`` over; the future ends when it is acknowledged, or fails (see ``failure_of``)."""
+    async def send(self, topic: str, partition: int, batch: Any) -> Sent | Failure:
+        """Hand ``batch`` over; what is returned ends when it is acknowledged, or fails (see ``failure_of``)."""
         if partition >= (self.partitions(topic) or 0):
             return Failure(f"partition {partition} is gone", topic=True)
         taken = self._requests.take(topic, partition, batch)
@@ -216,11 +221,11 @@ def _leaving() -> Iterator[None]:
         log.warning("kafka: a client could not be closed in order", exc_info=True)
 
 
-def failure_of(future: asyncio.Future[Any]) -> Failure | None:
+def failure_of(sent: Sent) -> Failure | None:
     """The failure of a sent batch; None if it is durable."""
-    if future.cancelled():
+    if sent.cancelled():
         return Failure("the batch was abandoned")
-    error = future.exception()
+    error = sent.exception()
     if error is None:
         return None
     return failure_from(error)

@@ -15,7 +15,6 @@ import logging
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from k2conn.avro import RecordSchema
 from k2conn.envelope import Envelope
@@ -25,7 +24,7 @@ from k2conn.records import earlier_schemas
 from k2conn.sinks.kafka.diagnosis import Cause, advertised_trouble, likely_cause
 from k2conn.sinks.kafka.framing import head
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
-from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
+from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, Sent, failure_of
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -153,7 +152,10 @@ class Sender:
 
     def topic(self, name: str) -> Topic:
         """The topic of that name, new if need be."""
-        return self.topics.setdefault(name, Topic(name))
+        found = self.topics.get(name)
+        if found is None:
+            found = self.topics[name] = Topic(name)
+        return found
 
     def wake(self) -> None:
         """Ask for a round now."""
@@ -240,8 +242,8 @@ class Sender:
             return False
         batch, count = producer.pack(queue.offered(now), topic.heads)
         queue.depart(count, now)
-        queue.future = producer.send_now(connection, topic.name, queue.partition, batch)
-        queue.future.add_done_callback(partial(self._done, topic, queue))
+        queue.sent = sent = producer.send_now(connection, topic.name, queue.partition, batch)
+        sent.add_done_callback(partial(self._done, topic, queue))
         return count < CHUNK
 
     def _tick(self) -> None:
@@ -275,14 +277,14 @@ class Sender:
         if isinstance(sent, Failure):
             self._failed(topic, queue, sent)
             return
-        queue.future = sent
+        queue.sent = sent
         sent.add_done_callback(partial(self._done, topic, queue))
         if count >= CHUNK:
             await asyncio.sleep(0)
 
-    def _done(self, topic: Topic, queue: PartitionQueue, future: asyncio.Future[Any]) -> None:
-        failure = failure_of(future)
-        if queue.future is not future:
+    def _done(self, topic: Topic, queue: PartitionQueue, sent: Sent) -> None:
+        failure = failure_of(sent)
+        if queue.sent is not sent:
             return  # of a producer that was replaced; the batch is back in its queue
         if failure is not None:
             self._failed(topic, queue, failure)
