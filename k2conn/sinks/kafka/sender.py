@@ -82,6 +82,8 @@ class Sender:
         self._attempts = 0
         self._bug: Exception | None = None
         self.topics: dict[str, Topic] = {}
+        self.touched: dict[Topic, None] = {}
+        """Topics that something was put into, or left in, since the last quick round: the others need not be asked."""
         self.alarm = False
         self.retries = 0
         self.rebuilds = 0
@@ -202,6 +204,7 @@ class Sender:
                 await self._rebuild()
             for topic in [topic for topic in self.topics.values() if topic.waits]:
                 await self._depart(topic)
+            self.touched = {topic: None for topic in self.topics.values() if topic.waits}
 
     def _due(self) -> None:
         """The linger is over."""
@@ -220,10 +223,13 @@ class Sender:
     def _quick_round(self, producer: Producer) -> bool:
         """A round, as far as nothing has to be waited for; whether that was all of it."""
         now, whole = self._now(), True
-        for topic in [topic for topic in self.topics.values() if topic.waits]:  # who hears of a refusal may add some
+        touched, self.touched = self.touched, {}  # who hears of a refusal may add some
+        for topic in touched:
             if now < topic.not_before:
+                self.touched[topic] = None
                 continue
             if not self._knows_partitions(topic, producer):
+                self.touched[topic] = None
                 whole = False
                 continue
             for envelope in topic.distribute(self._largest):
@@ -232,6 +238,8 @@ class Sender:
             for queue in topic.queues:
                 if whole and queue.waiting and not queue.under_way:
                     whole = self._send_now(producer, topic, queue, now)
+            if topic.waits:
+                self.touched[topic] = None
         producer.depart()
         return whole
 
@@ -295,8 +303,10 @@ class Sender:
         self._taken(batch)
         if len(queue.waiting) >= CHUNK:
             self._wake.set()
-        elif queue.waiting and not self.alarm:
-            self.wake_later()
+        elif queue.waiting:
+            self.touched[topic] = None
+            if not self.alarm:
+                self.wake_later()
 
     def _failed(self, topic: Topic, queue: PartitionQueue, failure: Failure) -> None:
         """The batch of ``queue`` was not taken: keep it, and leave this producer, whose sequence has a hole."""
@@ -376,6 +386,7 @@ class Sender:
             self._bug = bug
         finally:
             topic.preparing = None
+            self.touched[topic] = None
             self.wake_later()
 
     async def make_ready(self, topic: Topic, schema: RecordSchema | None) -> None:

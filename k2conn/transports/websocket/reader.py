@@ -122,11 +122,11 @@ class Reader(ClientConnection):
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         if self._on_frames is not None and self._holding is None and not self._whole:  # nearly always
-            if len(data) >= self._needed:
-                self._read(data)
-            elif self.unread is None:
+            if len(data) < self._needed:
                 self._more.append(data)
                 self._needed -= len(data)
+            else:
+                self._read(data)
         elif self.unread is not None:
             return
         elif self._whole and self._holding is None:
@@ -190,8 +190,8 @@ class Reader(ClientConnection):
             at = native.cut(data, _TURN, self._limit, found) if native.cut is not None and self._kind is None else 0
             if at == len(data) < _TURN:  # nothing but everyday frames
                 self._left = b""
-                if found:
-                    self._hand_on(found)
+                if found and self._on_frames is not None and self._on_frames(found):
+                    self._hold(self._relief)
                 return
             self._left = data[self._frames(data, at, found) :]
         except Exception as bug:
