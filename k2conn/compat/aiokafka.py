@@ -159,7 +159,7 @@ _PARTS = {
 """What `Leaders` uses of a producer's parts."""
 
 _OF_A_CONNECTION = ("_requests", "_writer", "_protocol", "_versions", "_next_correlation_id", "_handle_frame",
-                    "connected", "close")
+                    "_last_action", "connected", "close")
 
 
 class Exchange:
@@ -236,7 +236,8 @@ class _AnswerProtocol(asyncio.Protocol):
             try:
                 if end < start:
                     raise ValueError("the broker's answer has less than nothing")
-                connection._handle_frame(bytes(came[start:end]))
+                if not _is_ours(connection, came, start, end):
+                    connection._handle_frame(bytes(came[start:end]))
             except Exception as error:  # whatever it is, it ends the connection, as it ends aiokafka's task
                 if not isinstance(error, OSError | EOFError):
                     log.exception("kafka: an answer that cannot be read")
@@ -263,6 +264,25 @@ class _AnswerProtocol(asyncio.Protocol):
         self._before.resume_writing()
 
 
+def _is_ours(connection: Any, came: bytes | bytearray, start: int, end: int) -> bool:
+    """Whether an answer is that to one of our requests, which then has it: what aiokafka does with it, without its
+    stream and its log.
+    """
+    waiting = connection._requests
+    if not waiting or type(waiting[0][1]) is not Exchange:
+        return False
+    number, exchange, _ = waiting[0]
+    body = start + _LENGTH
+    if body > end or int.from_bytes(came[start:body], "big", signed=True) != number:
+        return False
+    if not exchange.done():
+        exchange.set_result(bytes(came[body:end]))
+    connection._last_action = asyncio.get_running_loop().time()
+    if connection._requests is waiting:  # else it was closed meanwhile
+        waiting.popleft()
+    return True
+
+
 class Leaders:
     """The leaders of partitions as a producer knows them, its connections to them, its numbering of batches, and its
     own way for a batch that has to be sent again: what is needed to send beside it without being in its way.
@@ -276,6 +296,9 @@ class Leaders:
         self._numbering = getattr(producer, "_txn_manager", None)
         self._usable: dict[int, Any] = {}
         """By broker: the connection that was found to have everything, and whose answers are taken as they come."""
+        self._known: dict[tuple[str, int], Any] = {}
+        """The connections to the leaders of partitions, as they were when the cluster was last heard of."""
+        self._client.cluster.add_listener(lambda _: self._known.clear())
         self.lacking = [
             f"{part}.{name}" for part, names in _PARTS.items() for name in names
             if getattr(producer, part, None) is not None and not hasattr(getattr(producer, part), name)
@@ -291,11 +314,18 @@ class Leaders:
             return None
         if self._accumulator._closed or self._accumulator._exception is not None:
             return None
+        known = self._known.get((topic, partition))
+        if known is not None and known.connected():
+            return known
         leader = self._client.cluster.leader_for_partition(TopicPartition(topic, partition))
         found = self._client._conns.get((leader, ConnectionGroup.DEFAULT))
         if found is None or (found is not self._usable.get(leader) and not self._has_all(found, leader, request)):
             return None
-        return found if found.connected() else None
+        if not found.connected():
+            return None
+        if found is self._usable.get(leader):
+            self._known[topic, partition] = found
+        return found
 
     def _has_all(self, connection: Any, leader: int, request: tuple[int, int]) -> bool:
         if not all(hasattr(connection, name) for name in _OF_A_CONNECTION):

@@ -99,6 +99,9 @@ class Producer:
             max_request_size=settings.max_request_bytes,
             linger_ms=0,
         )
+        self._counts: dict[str, int] = {}
+        """How many partitions topics had when the cluster was last heard of."""
+        self._client.client.cluster.add_listener(lambda _: self._counts.clear())
         mend_pending_batches(self._client)
         self._requests = ProduceRequests(self._client, settings)
 
@@ -140,8 +143,12 @@ class Producer:
 
     def partitions(self, topic: str) -> int | None:
         """How many partitions ``topic`` had at last sight; None where it is not known. Does not wait."""
-        known = self._client.client.cluster.partitions_for_topic(topic)
-        return len(known) if known else None
+        count = self._counts.get(topic)
+        if count is None:
+            known = self._client.client.cluster.partitions_for_topic(topic)
+            if known:
+                count = self._counts[topic] = len(known)
+        return count
 
     def pack(self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]) -> tuple[Any, int]:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""

@@ -358,6 +358,20 @@ def test_whoever_waits_for_a_batch_hears_of_it_at_once_and_his_bug_is_told() -> 
     on_bench(work)
 
 
+def test_a_leader_that_moved_is_not_sent_to_any_more() -> None:
+    async def work(bench: Bench) -> None:
+        bench.take(0, b"a")
+        await turn()
+        bench.answer((0, 0))
+        partitions = [(0, number, NODE + 1, [NODE], [NODE]) for number in range(2)]
+        bench.producer.client.cluster.update_metadata(
+            MetadataResponse_v1([(NODE + 1, "localhost", 2, None)], NODE + 1, [(0, "t", False, partitions)])
+        )
+        assert bench.requests.take("t", 0, bench.batch(b"b")) is None, "there is no connection to the new leader"
+
+    on_bench(work)
+
+
 def test_one_timer_watches_all_requests() -> None:
     async def work(bench: Bench) -> None:
         timers: list[float] = []
