@@ -17,7 +17,6 @@ LOOK_EVERY = 1.0
 """Seconds between two looks."""
 WORST = 5
 """Silent symbols of a stream that are named."""
-_NOTHING = SilenceReading(None, None, 0)
 
 
 class SilenceMonitor:
@@ -39,8 +38,9 @@ class SilenceMonitor:
         known: set[tuple[str, str]] = set()
         for (stream, symbol), (connection, one) in _carriers(supervisors).items():
             received = self._ledger.account(stream, symbol).received
-            reading = _NOTHING._replace(received=received)
-            if connection is not None:
+            if connection is None:
+                reading = SilenceReading(None, None, received)
+            else:
                 reading = SilenceReading(max(connection.opened_at or 0.0, one.asked), one.state, received)
             self.watch.look((stream, symbol), reading, now)
             known.add((stream, symbol))

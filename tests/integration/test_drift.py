@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from k2conn import exactjson
 from k2conn.clock import monotonic, wall_us
 from k2conn.monitoring.health import HealthServer
-from k2conn.runner import Overrides, drift_watch
+from k2conn.runner import Overrides, connector, drift_watch
 from k2conn.runner.drift_watch import DriftWatch
 from tests.integration.test_run import environment
 from tests.support import warm_process
@@ -43,7 +43,7 @@ def _get(port: int, path: str) -> str:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_change_is_told_while_the_connector_runs(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift_watch, "PAUSE", 0)
-    monkeypatch.setattr(drift_watch, "SHARE", 10**6)
+    monkeypatch.setattr(connector, "SHARE", 10**6)
 
     async def main() -> tuple[Any, str, int, int]:
         async with Venue(_changing).open() as venue, Run(venue.plan(), overrides=Overrides(drift=wanted)) as run:
