@@ -19,7 +19,13 @@ from k2conn.runner.spare_time import SpareTime
 SHARE = 0.01
 """The part of a process's time that goes into looking, in the long run."""
 PAUSE = 0.05
-"""Seconds between two looks, at least."""
+"""Seconds between two looks, at least, while it is learnt what is usual."""
+LEARNING = 1000
+"""Looks in which that is learnt."""
+LATER = 0.2
+"""Seconds between two looks from then on: a look wakes more of the program than a record does, and what has changed is
+still told within seconds.
+"""
 LARGEST = 64 * 1024
 """Characters or bytes of a frame beyond which it is not looked at."""
 MESSAGES = 4
@@ -64,7 +70,8 @@ class DriftWatch:
             self._log.exception("drift is not looked for any more: a bug")
         spent = thread_time() - began
         self.spent += spent
-        self.due_us = now_us + int(max(PAUSE, self._spare.rest(spent)) * 1_000_000)
+        pause = PAUSE if self.looks < LEARNING else LATER
+        self.due_us = now_us + int(max(pause, self._spare.rest(spent)) * 1_000_000)
 
     def _look(self, pipeline: FramePipeline, frame: str | bytes) -> None:
         for at, (stream, message, snapshot) in enumerate(pipeline.classify(frame)):
