@@ -22,7 +22,7 @@ from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.plan import Connection, Plan, Stream, Symbol
 from k2conn.tools.mock.connection import MockConnection
 from k2conn.tools.mock.frame_generator import SyntheticFrames
-from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols
+from k2conn.tools.mock.request_recognition import RequestedSubscription, VenueSymbols, topic_of
 
 ROUNDS = 3
 REFERENCE = ("binance", "trade")
@@ -119,7 +119,7 @@ def _measured(case: Case, frames: int, turn: int, apart: int) -> tuple[Measured 
     """The same for frames so far apart, and how many records were repeats."""
     plan, connection, stream, symbol = case
     mock = MockConnection(plan, connection, VenueSymbols(plan), {}, seed=turn)
-    wanted = RequestedSubscription(stream.name, symbol)
+    wanted = RequestedSubscription(stream.name, symbol, topic_of(stream, symbol))
     source = mock.frame_source(wanted)
     if not isinstance(source, SyntheticFrames):
         return None, 0

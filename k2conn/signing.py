@@ -16,9 +16,12 @@ from k2conn.errors import SettingsError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-KINDS = {"ed25519": "Ed25519", "rsa-sha256": "RSA", "rsa-pss-sha256": "RSA"}
+KINDS = {"ed25519": "Ed25519", "rsa-sha256": "RSA", "rsa-pss-sha256": "RSA", "ecdsa-p256-sha256": "ECDSA P-256"}
 """The algorithms, and what kind of key each signs with."""
-ENCODINGS = {"ed25519": ("pem", "base64", "hex"), "rsa-sha256": ("pem",), "rsa-pss-sha256": ("pem",)}
+ENCODINGS = {
+    "ed25519": ("pem", "base64", "hex"), "rsa-sha256": ("pem",), "rsa-pss-sha256": ("pem",),
+    "ecdsa-p256-sha256": ("pem",),
+}
 """How a key of each may be written; the first where nothing is said. What is no PEM is the 32 bytes of an Ed25519 key.
 """
 _SEED = 32
@@ -74,10 +77,12 @@ def _from_seed(variable: str, encoding: str, text: str) -> Any:
 
 
 def _kind(key: Any) -> str:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    if isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return "ECDSA P-256"
     known = {Ed25519PrivateKey: "Ed25519", RSAPrivateKey: "RSA", EllipticCurvePrivateKey: "elliptic-curve"}
     return next((name for one, name in known.items() if isinstance(key, one)), "unknown")
 
@@ -102,6 +107,17 @@ def _ed25519(key: Any, text: bytes) -> bytes:
     return found
 
 
+def _p256(key: Any, text: bytes) -> bytes:
+    """The two numbers side by side, as tokens have them (RFC 7518), and not as DER."""
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    first, second = decode_dss_signature(key.sign(text, ECDSA(SHA256())))
+    return first.to_bytes(32, "big") + second.to_bytes(32, "big")
+
+
 _SIGNERS: dict[str, Callable[[Any, bytes], bytes]] = {
     "ed25519": _ed25519, "rsa-sha256": _rsa, "rsa-pss-sha256": _rsa_pss,
+    "ecdsa-p256-sha256": _p256,
 }

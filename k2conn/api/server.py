@@ -16,6 +16,7 @@ from k2conn.api.application import make_application
 from k2conn.api.guard import LONGEST_ADDRESS
 from k2conn.api.service import Service
 from k2conn.compat.uvicorn import BoundedWebSocket, bounded_http
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import SettingsError
 from k2conn.runner.event_log import get_logger
 
@@ -64,8 +65,7 @@ async def serve(service: Service, live: Coroutine[Any, Any, None], sock: socket.
         get_logger().info("serving", api=f"http://{f'[{host}]' if ':' in host else host}:{port}",
                           store=service.store.place, key="needed" if service.settings.key else "none")
         yield
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end_tasks(task)
 
     config = uvicorn.Config(
         make_application(service, running), http=bounded_http(service.settings.connections), ws=BoundedWebSocket,

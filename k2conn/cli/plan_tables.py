@@ -21,7 +21,7 @@ def sent_frames(
     symbols = [found for name in names if (found := plan.symbols.resolve(name))]
     wanted = subscriptions_for(connection, streams, symbols, session_context)
     counter = iter(range(1, 1_000_000))
-    scope = SendScope(lambda: 0, session_context.uuid, 0, {}, {})
+    scope = SendScope(lambda: 0, session_context.uuid, 0, {}, {}, sign=lambda _: "$signature")
     out: list[str] = []
     for step in connection.steps:
         own = [one for one in wanted if one.stream in step.streams]

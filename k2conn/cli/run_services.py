@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from k2conn.ending_tasks import end_tasks
 from k2conn.loopback import is_loopback
 from k2conn.monitoring.console.web_console import WebConsole
 from k2conn.monitoring.health import HealthServer, View
@@ -44,8 +45,7 @@ async def attended(
             get_logger().info("listening", metrics=f"{where}/metrics", **({"console": f"{where}/"} if shown else {}))
         yield
     finally:
-        task.cancel()
-        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await end_tasks(task)
         if server is not None:
             await server.stop()
         if isinstance(ended, Exception):

@@ -49,6 +49,30 @@ def quick(decode: Decode) -> Decode:
     return exactjson.quick if decode is read_json else decode
 
 
+def unpacker(encoding: FrameEncoding, most: int) -> Callable[[bytes], bytes] | None:
+    """What makes JSON text of binary frames that are packed, up to ``most`` bytes of it (and one more where there are
+    more); it raises ValueError. None where frames are no packed JSON, or text frames are something else.
+    """
+    *names, last = encoding.binary or ("",)
+    packings = list(map(CODECS.get, names))
+    if not packings or last != "json" or encoding.text not in (_PLAIN, ()) or encoding.table:
+        return None
+    limit = min(most, encoding.limit)
+    first, *others = (one.decoder(encoding.settings, limit) for one in packings if isinstance(one, Packing))
+    if not others:
+        return first
+
+    def unpack(frame: bytes) -> bytes:
+        data = first(frame)
+        for step in others:
+            if len(data) > limit:
+                raise ValueError(f"unpacks to more than {limit} bytes")
+            data = step(data)
+        return data
+
+    return unpack
+
+
 def _decode(steps: tuple[str, ...], encoding: FrameEncoding, kind: str) -> Decode:
     """The decoder of one kind of frames: its packings, then its format."""
     if not steps:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 
 from k2conn import exactjson
-from k2conn.codecs.decoding import UNREADABLE, quick
+from k2conn.codecs.decoding import UNREADABLE, quick, unpacker
 from k2conn.engine.accounting.dead_letter import Origin
 from k2conn.engine.accounting.frame_letters import FrameLetters, finish_letters
 from k2conn.engine.accounting.ledger import NOWHERE
@@ -23,7 +23,7 @@ from k2conn.engine.conversation.session import Action, Close, EndCause, Malforme
 from k2conn.engine.held_messages import HeldMapping
 from k2conn.engine.mapping.slices import AT_ONCE, Abandoned, Slices, slices
 from k2conn.engine.mapping.stream_mapping import StreamMapping
-from k2conn.engine.plain_frames import PlainFrames
+from k2conn.engine.plain_frames import LONGEST_TEXT, PlainFrames
 from k2conn.engine.resilience.replicas import Replica
 from k2conn.envelope import Envelope
 from k2conn.errors import RecordError
@@ -163,7 +163,9 @@ class FramePipeline:
     def _take_plain(self, frames: Sequence[str | bytes], at: int, envelopes: list[Envelope]) -> Taken:
         """Plain frames from one on; how far that is. What goes wrong there is told with the frame."""
         plain = self._plain
-        if plain is None or plain.subscribed is not self.session.subscriptions.all:
+        session = self.session
+        if (plain is None or plain.subscribed is not session.subscriptions.all
+                or (plain.depends and plain.captured != session.captures.count)):
             plain = self._plain_frames()
         if plain.take is None or type(frames) is not list or at == len(frames):
             return at, 0, 0
@@ -177,8 +179,9 @@ class FramePipeline:
         """What maps plain frames in C, as far as that is possible."""
         holds = self._mappings is not self._own_mappings
         alone = self._replica is None and not self._stale and not self._learns
-        able = self._decode is exactjson.quick and alone and not holds
-        self._plain = PlainFrames(self.session, self._own_mappings if able else (), self._each)
+        unpack = unpacker(self.session.connection.codec, LONGEST_TEXT)
+        able = (self._decode is exactjson.quick or unpack is not None) and alone and not holds
+        self._plain = PlainFrames(self.session, self._own_mappings if able else (), unpack)
         return self._plain
 
     def _released(self) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from k2conn.clock import monotonic
+from k2conn.ending_tasks import end_tasks
 from k2conn.engine.resilience.shared_limits import SharedLimits
 from k2conn.errors import K2Error, Superseded
 from k2conn.group.one_runner import unsent_of
@@ -173,10 +174,7 @@ class RunnerPerSlot:
 
     async def stop(self) -> None:
         """See `SlotWorks`."""
-        tasks = list(self._keeping.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*self._keeping.values())
 
     def want(self, jobs: Sequence[Job], table: SlotTable, owned: frozenset[int], lost: frozenset[int],
              generation: int) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from k2conn import __version__
 from k2conn.clock import monotonic
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import K2Error, SettingsError, Unreachable
 from k2conn.group.assignor import SlotClaim
 from k2conn.group.beats import AT_WORK, EVERY, KNOCK, LEFT, RELOAD, Beat, InstanceName, RollCall, decoded_beat
@@ -96,9 +97,7 @@ class GroupSharing:
             outcome = await running
         finally:
             await self._works.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end_tasks(*tasks)
             await self._leave()
         if self._bug is not None:
             raise self._bug

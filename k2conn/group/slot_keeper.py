@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from k2conn.ending_tasks import end_tasks
 from k2conn.engine.accounting.ledger import MOST_SYMBOLS
 from k2conn.errors import K2Error
 from k2conn.group.slots import SlotTable
@@ -43,9 +44,7 @@ class SlotKeeper:
 
     async def stop(self) -> None:
         """Changes nothing any more."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await end_tasks(*self._tasks.values())
 
     def carried(self, table: SlotTable, slots: frozenset[int]) -> frozenset[int]:
         """Those of some slots whose symbols are all subscribed, or have data."""

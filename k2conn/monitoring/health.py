@@ -16,6 +16,7 @@ from typing import Protocol
 
 from k2conn import exactjson
 from k2conn.clock import thread_time
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import SettingsError
 from k2conn.loopback import is_loopback
 from k2conn.monitoring import metrics
@@ -206,9 +207,7 @@ class HealthServer:
             if serving.done():
                 serving.result()
         finally:
-            serving.cancel()
-            leaving.cancel()
-            await asyncio.gather(serving, leaving, return_exceptions=True)
+            await end_tasks(serving, leaving)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Ongoing | None:
         """One request and its answer, until the client has all of it; or the beginning of an answer that goes on."""

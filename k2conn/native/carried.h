@@ -3,7 +3,7 @@
    `move` takes the list of the values as they are, an item and its scope. A number at the end of a plain path, or of an
    expression, that has an everyday form (sources.h) replaces the value in the list; where the item says nothing, the value
    stays if there is one. All else is Python's: the answer has a bit for each of those fields. It raises nothing of what an
-   item says. */
+   item says. Of an item that is text (frame_mapper.h) `moved` makes a new list, if all is C's. */
 #ifndef K2CONN_CARRIED_H
 #define K2CONN_CARRIED_H
 
@@ -20,6 +20,23 @@ typedef struct {
     Source sources[CARRIED]; /* without a place: Python's */
 } Carried;
 
+static int replace_one(PyObject *values, Py_ssize_t at, wide_int number)
+{
+    PyObject *value = int_of(number);
+    return value == NULL || PyList_SetItem(values, at, value) < 0 ? -1 : 1;
+}
+
+/* `move_one` of an item that is text. */
+static int move_of_text(const Source *source, const Given *given, PyObject *values, Py_ssize_t at)
+{
+    int found = node_at(&source->place, given);
+    const JsonNode *node = found != NOWHERE ? given->json->nodes + found : NULL;
+    wide_int number;
+    if (node == NULL || node->kind == JSON_NULL || (node->kind == JSON_STRING && node->size == 0))
+        return PyList_GET_ITEM(values, at) != Py_None;
+    return number_in_text(source, given->json, node, &number) ? replace_one(values, at, number) : 0;
+}
+
 /* Moves one value of a list. 1 done, 0 where Python is to do it (what an expression raises, it raises there again), -1 with
    an exception set. */
 static int move_one(const Source *source, Given *given, PyObject *values, Py_ssize_t at)
@@ -27,6 +44,10 @@ static int move_one(const Source *source, Given *given, PyObject *values, Py_ssi
     PyObject *value;
     if (!source->place.count && source->get == NULL)
         return 0;
+    if (given->json != NULL && source->in_text)
+        return move_of_text(source, given, values, at);
+    if (open_item(given) < 0)
+        return PyErr_Occurred() ? -1 : 0;
     if (find_value(source, given, &value) < 0) {
         if (source->get == NULL || !PyErr_ExceptionMatches(PyExc_Exception))
             return -1;
@@ -36,12 +57,11 @@ static int move_one(const Source *source, Given *given, PyObject *values, Py_ssi
     int done = PyList_GET_SIZE(values) > at ? 0 : -1; /* an expression could have it */
     if (done < 0)
         PyErr_SetString(PyExc_SystemError, "the list has become shorter");
-    else if (value == NULL || value == Py_None || (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) == 0))
+    else if (is_missing(value))
         done = PyList_GET_ITEM(values, at) != Py_None;
     else {
-        Value found = {0, NULL};
-        PyObject *number = unscaled(source, value, &found.number) ? int_of(found.number) : NULL;
-        done = number != NULL ? (PyList_SetItem(values, at, number) < 0 ? -1 : 1) : PyErr_Occurred() ? -1 : 0;
+        wide_int number;
+        done = unscaled(source, value, &number) ? replace_one(values, at, number) : PyErr_Occurred() ? -1 : 0;
     }
     if (source->get != NULL)
         Py_XDECREF(value);
@@ -64,6 +84,22 @@ static PyObject *carried_move(PyObject *object, PyObject *const *arguments, Py_s
     }
     forget_given(&given);
     return done < 0 ? NULL : PyLong_FromUnsignedLong(left);
+}
+
+/* The values as an item leaves them, a new list; NULL where it is not plain, or with an exception set. */
+static PyObject *moved(const Carried *self, Given *given, PyObject *before)
+{
+    if (!PyList_CheckExact(before) || PyList_GET_SIZE(before) != self->count) {
+        PyErr_SetString(PyExc_TypeError, "the values of carried fields are a list");
+        return NULL;
+    }
+    PyObject *values = PyList_GetSlice(before, 0, self->count);
+    int done = values != NULL;
+    for (int at = 0; done == 1 && at < self->count; at++)
+        done = move_one(self->sources + at, given, values, at);
+    if (done != 1)
+        Py_CLEAR(values);
+    return values;
 }
 
 static int carried_visit(PyObject *object, visitproc visit, void *arg)

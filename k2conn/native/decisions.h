@@ -17,7 +17,8 @@
 
 typedef struct {
     Place place;
-    int presence;     /* 1: it only counts that something is there; 2: be it null; 3: where it is, nothing is decided here */
+    int presence;     /* 1: it only counts that something is there; 2: be it null; 3: where it is, nothing is decided here;
+                         4: every text and number counts; 5: of which kind it is, and whether it is empty */
     PyObject *wanted; /* a frozenset of the values that count, all others only as true or not; NULL where all count */
     PyObject *affixes; /* a tuple of (bytes, whether at the end): all that counts of a text is whether it has them; or NULL */
 } Leaf;
@@ -49,15 +50,21 @@ static int put_leaf(Buffer *key, const Leaf *leaf, const Given *given)
 {
     int at = node_at(&leaf->place, given);
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
+    if (node != NULL && leaf->presence == 5) {
+        char kind[] = {(char)('0' + node->kind), json_is_true(given->json, at) ? 'y' : 'n'};
+        return put_bytes(key, kind, 2) < 0 ? -1 : 1;
+    }
     if (node == NULL || (node->kind == JSON_NULL && leaf->presence < 2)) /* also null is there, for the latter two */
         return put_bytes(key, "-", 1) < 0 ? -1 : 1;
     if (leaf->presence == 3)
         return 0;
-    if (leaf->presence)
+    if (leaf->presence && leaf->presence < 4)
         return put_bytes(key, "+", 1) < 0 ? -1 : 1;
     if (leaf->affixes != NULL)
         return node->kind != JSON_STRING ? 0 : put_affixes(key, leaf, given->json->text + node->start, node->size);
     int counts = node->kind == JSON_STRING || node->kind == JSON_FALSE || node->kind == JSON_TRUE;
+    if (leaf->presence == 4)
+        counts = node->kind < JSON_LIST;
     if (leaf->wanted != NULL) {
         counts = 0;
         if (node->kind < JSON_LIST) {
@@ -74,13 +81,6 @@ static int put_leaf(Buffer *key, const Leaf *leaf, const Given *given)
         return 0;
     char kind = (char)('0' + node->kind);
     return put_bytes(key, &kind, 1) < 0 || put_text(key, given->json->text + node->start, node->size) < 0 ? -1 : 1;
-}
-
-static PyObject *text_of_node(const Given *given, int at)
-{
-    const JsonNode *node = given->json->nodes + at;
-    int quoted = node->kind == JSON_STRING; /* its quotation marks belong to what is read */
-    return PyUnicode_DecodeUTF8(given->json->text + node->start - quoted, node->size + 2 * quoted, NULL);
 }
 
 /* Asks Python, and remembers it. 1, or -1 with an exception set. */
@@ -158,7 +158,7 @@ static int are_affixes(PyObject *given)
     return 1;
 }
 
-/* A leaf of (place, 0 to 3, frozenset or None, affixes). 0, or -1 with an exception set and nothing owned. */
+/* A leaf of (place, 0 to 5, frozenset or None, affixes). 0, or -1 with an exception set and nothing owned. */
 static int read_text_leaf(PyObject *given, Leaf *leaf)
 {
     PyObject *place, *wanted, *affixes;

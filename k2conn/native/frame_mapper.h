@@ -6,7 +6,8 @@
    message depends on, and each stream that it can map (a *flow*): where its items are, their symbol, their number, what
    decides which of them are dropped. It asks Python once for each decision (decisions.h) and for each symbol (`enter`), and
    remembers the answer. Of what it must not decide (a record that came before, or with other content) it tells the flow's
-   `odd`.
+   `odd`. A value that only a Python reader knows costs the message's objects, which `unfold` makes of its text, once, and
+   the reader; all others of the record are still read of the text.
 
    `take` goes through frames from one on until it meets what is not plain, and says where that is: frame and item. What came
    before is in the list of envelopes, in the duplicate window, and in the accounts; of the item itself nothing is anywhere.
@@ -21,13 +22,24 @@
 #include "decisions.h"
 
 #define FLOWS 64
+#define FORMS 4 /* of the items of a flow */
 #define LARGEST_NUMBER 1000000000000000000 /* of a record; one beyond is looked at with care */
 #define SYMBOLS 20000
+#define NAMES 60000 /* of them, and of what they are known by */
 #define TOUCHED 64
+
+enum { AT_PATH, IN_ROWS, ONE_BY_ONE, FORM_KINDS };
+
+/* A form that the items of a message have (`k2conn.plan.ItemForm`). */
+typedef struct {
+    int kind;    /* AT_PATH, IN_ROWS, ONE_BY_ONE */
+    Place place; /* AT_PATH nowhere: the message is the item */
+} Items;
 
 /* What is known of a symbol on a flow, and what is not yet in its account. */
 typedef struct {
-    PyObject *mapper, *context, *account; /* owned */
+    PyObject *mapper, *context, *account, *symbol; /* owned; the last is the scope's while a record is made */
+    PyObject *latest;  /* owned: of what keeps its last value, the values as they are and as the latest record has them */
     int64_t received, filtered, event;
     PyObject *price;   /* owned: of the latest record; NULL where none is to be booked */
     PyObject *numbers; /* owned: the state of the symbol's numbers, with something to book; or NULL */
@@ -35,11 +47,15 @@ typedef struct {
 } Tally;
 
 typedef struct {
-    Place items, symbol, number;              /* nowhere: the message is the item; there is no number */
+    Items forms[FORMS];                       /* where its items may be: the route says which of them counts */
+    int form_count;
+    Place symbol, number;                     /* nowhere: all of a connection is of one symbol; there is no number */
     Decision drop;                            /* 1: the item is no record; without leaves all are some */
     int whole;                                /* whether a symbol may be a whole number as well as a text */
-    PyObject *enter, *odd, *mapping, *window; /* owned; the last is the duplicate window */
-    PyObject *known;                          /* owned: a dict from what says a symbol to its place in: */
+    Carried *carried;                         /* owned: what moves the fields that keep their last value; or NULL */
+    int changes_only;                         /* ... and whether there is a record only where one of them is another */
+    PyObject *enter, *odd, *unfold, *mapping, *window; /* owned; the last is the duplicate window */
+    PyObject *known;                          /* owned: a dict from what says a symbol, and its context, to its place in: */
     Tally *tallies;
     int count, room;
     PyObject *young, *old;                    /* owned: the window's dicts, as long as nobody else may change them; or NULL */
@@ -55,9 +71,11 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     PyObject *decode;         /* text -> value */
+    PyObject *unpack;         /* a binary frame -> its text; NULL where that is the text */
     PyObject *odd;            /* exceptions after which a value's full reader is asked */
-    Decision route;           /* 2 * flow + whether its items are turned, or -1: it is none of theirs */
+    Decision route;           /* 2 * (FORMS * flow + form) + whether its items are turned, or -1: it is none of theirs */
     Place split;              /* where the messages of a frame are; nowhere: it is one */
+    int whole;                /* whether it is one, too, where nothing true is there */
     Flow *flows;
     int flow_count, busy;
     PyObject *scope, *out, *moment, *epoch; /* of the call under way: the caller's, the caller's, owned, owned */
@@ -69,7 +87,8 @@ typedef struct {
 } FrameMapper;
 
 static PyObject *name_received, *name_filtered, *name_event, *name_moment, *name_price, *name_numbers, *name_last, *name_epoch,
-    *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_symbol;
+    *name_event_us, *name_young, *name_old, *name_size, *name_turn, *name_suspected, *name_see, *name_resolved,
+    *name_count_oddities, *name_values, *name_published;
 
 static int name_attributes(void)
 {
@@ -79,7 +98,9 @@ static int name_attributes(void)
     } names[] = {{&name_received, "received"}, {&name_filtered, "filtered"}, {&name_event, "last_event_us"}, {&name_moment, "last_received_us"},
                  {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"}, {&name_epoch, "epoch"},
                  {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
-                 {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_symbol, "symbol"}};
+                 {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_resolved, "resolved"},
+                 {&name_count_oddities, "count_oddities"}, {&name_values, "values"},
+                 {&name_published, "published"}};
     for (size_t at = 0; at < sizeof names / sizeof *names; at++)
         if ((*names[at].to = PyUnicode_InternFromString(names[at].name)) == NULL)
             return -1;
@@ -190,7 +211,8 @@ static int count_record(FrameMapper *self, Tally *tally, int64_t event, PyObject
 static int find_route(FrameMapper *self, const Given *given, long *found)
 {
     int done = decide(&self->route, given, found);
-    if (done == 1 && *found >= 2 * self->flow_count) {
+    long flow = done == 1 && *found >= 0 ? *found / (2 * FORMS) : 0;
+    if (done == 1 && *found >= 0 && (flow >= self->flow_count || *found / 2 % FORMS >= self->flows[flow].form_count)) {
         PyErr_SetString(PyExc_ValueError, "no such flow");
         return -1;
     }
@@ -202,8 +224,8 @@ static int find_route(FrameMapper *self, const Given *given, long *found)
 /* A symbol that was not met yet: Python says what it is mapped by. */
 static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObject *name, Tally **found)
 {
-    PyObject *mapper, *context, *account;
-    if (book_all(self) < 0 || flow->count == SYMBOLS)
+    PyObject *mapper, *context, *account, *latest;
+    if (book_all(self) < 0 || flow->count == SYMBOLS || PyDict_GET_SIZE(flow->known) >= NAMES)
         return PyErr_Occurred() ? -1 : 0;
     PyObject *message = text_of_node(given, given->top), *item = message != NULL ? text_of_node(given, given->node) : NULL;
     PyObject *told = item != NULL ? PyObject_CallFunctionObjArgs(flow->enter, message, item, NULL) : NULL;
@@ -213,10 +235,18 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
         Py_XDECREF(told);
         return told == NULL ? -1 : 0;
     }
-    int done = PyArg_ParseTuple(told, "OOO", &mapper, &context, &account) ? 1 : -1;
+    int done = PyArg_ParseTuple(told, "OOOO", &mapper, &context, &account, &latest) ? 1 : -1;
     if (done == 1 && (Py_TYPE(mapper)->tp_dealloc != mapper_end || !((Mapper *)mapper)->program->of_text)) {
         PyErr_SetString(PyExc_TypeError, "a symbol is mapped by a mapper whose program can map text");
         done = -1;
+    }
+    PyObject *place = done == 1 ? PyDict_GetItemWithError(flow->known, context) : NULL;
+    if (place != NULL || PyErr_Occurred()) { /* a symbol by another name */
+        done = place != NULL && PyDict_SetItem(flow->known, name, place) == 0 ? 1 : -1;
+        if (done == 1)
+            *found = flow->tallies + PyLong_AsLong(place);
+        Py_DECREF(told);
+        return done;
     }
     if (done == 1 && flow->count == flow->room) { /* nothing is touched now: they may move */
         int room = flow->room ? 2 * flow->room : 16;
@@ -229,25 +259,32 @@ static int enter_symbol(FrameMapper *self, Flow *flow, const Given *given, PyObj
             flow->room = room;
         }
     }
-    PyObject *number = done == 1 ? PyLong_FromLong(flow->count) : NULL;
-    if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0)
+    PyObject *symbol = done == 1 ? PyObject_GetAttr(context, name_resolved) : NULL;
+    PyObject *number = symbol != NULL ? PyLong_FromLong(flow->count) : NULL;
+    if (number == NULL || PyDict_SetItem(flow->known, name, number) < 0 || PyDict_SetItem(flow->known, context, number) < 0)
         done = -1;
     Py_XDECREF(number);
     if (done == 1) {
         *found = flow->tallies + flow->count++;
-        **found = (Tally){.mapper = Py_NewRef(mapper), .context = Py_NewRef(context), .account = Py_NewRef(account)};
+        **found = (Tally){.mapper = Py_NewRef(mapper), .context = Py_NewRef(context), .account = Py_NewRef(account),
+                          .symbol = Py_NewRef(symbol), .latest = Py_NewRef(latest)};
     }
+    Py_XDECREF(symbol);
     Py_DECREF(told);
     return done;
 }
 
 static int find_symbol(FrameMapper *self, Flow *flow, const Given *given, Tally **found)
 {
-    int at = node_at(&flow->symbol, given);
+    PyObject *name;
+    int at = flow->symbol.count ? node_at(&flow->symbol, given) : NOWHERE;
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
-    if (node == NULL || !((node->kind == JSON_INT && flow->whole) || (node->kind == JSON_STRING && node->size)))
+    if (!flow->symbol.count)
+        name = PyUnicode_FromStringAndSize(NULL, 0);
+    else if (node == NULL || !((node->kind == JSON_INT && flow->whole) || (node->kind == JSON_STRING && node->size)))
         return 0;
-    PyObject *name = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
+    else
+        name = PyUnicode_DecodeUTF8(given->json->text + node->start, node->size, NULL);
     PyObject *place = name != NULL ? PyDict_GetItemWithError(flow->known, name) : NULL;
     int done = 1;
     if (place != NULL)
@@ -264,10 +301,7 @@ static int is_next(const Flow *flow, const Given *given, const Tally *tally, PyO
     int at = node_at(&flow->number, given);
     const JsonNode *node = at != NOWHERE ? given->json->nodes + at : NULL;
     int64_t last = tally->last;
-    if (node == NULL || node->kind != JSON_INT)
-        return 0;
-    *number = json_int(given->json, node);
-    if (*number >= LARGEST_NUMBER)
+    if (node == NULL || !whole_of_node(given->json, node, number) || *number >= LARGEST_NUMBER)
         return 0;
     *numbers = tally->numbers != NULL ? Py_NewRef(tally->numbers) : PyObject_GetAttr(tally->context, name_numbers);
     if (*numbers == NULL || *numbers == Py_None)
@@ -283,7 +317,7 @@ static int keep_time(const FrameMapper *self, const Flow *flow, const Tally *tal
         Py_XDECREF(tracker);
         return tracker == NULL ? -1 : 0;
     }
-    PyObject *symbol = PyObject_GetAttr(tally->context, name_symbol), *time = PyLong_FromLongLong(event);
+    PyObject *symbol = PyObject_GetAttr(tally->context, scope_symbol), *time = PyLong_FromLongLong(event);
     PyObject *done = symbol != NULL && time != NULL
                          ? PyObject_CallMethodObjArgs(tracker, name_see, symbol, time, self->moment, self->epoch, NULL) : NULL;
     Py_XDECREF(done);
@@ -334,6 +368,16 @@ static int is_new(Flow *flow, PyObject *identity, PyObject *content)
     return turned != NULL ? 1 : -1;
 }
 
+/* What readers of Python's have left beside notes is counted. 0, or -1 with an exception set. */
+static int count_oddities(const Flow *flow, const Given *given, const Tally *tally)
+{
+    if (!given->asked)
+        return 0;
+    PyObject *done = PyObject_CallMethodObjArgs(flow->mapping, name_count_oddities, tally->context, given->scope, NULL);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
+}
+
 /* A record that is made goes where it belongs. 1, or -1 with an exception set. */
 static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally, const Made *made, int64_t event, PyObject *price,
                 PyObject *numbers, int64_t number)
@@ -341,7 +385,8 @@ static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally,
     PyObject *identity = PyUnicode_DecodeASCII(made->message_id, 36, NULL);
     PyObject *content = PyBytes_FromStringAndSize(made->content, CONTENT_BYTES);
     PyObject *envelope = envelope_of((const Mapper *)tally->mapper, made, event, self->moment);
-    int done = identity != NULL && content != NULL && envelope != NULL ? is_new(flow, identity, content) : -1;
+    int done = identity != NULL && content != NULL && envelope != NULL && count_oddities(flow, given, tally) == 0
+                   ? is_new(flow, identity, content) : -1;
     if (done == 0) {
         const JsonNode *node = given->json->nodes + given->node, *top = given->json->nodes + given->top;
         int booked = book_all(self) == 0 && (numbers == NULL || keep_number(self, numbers, number, event) == 0);
@@ -363,6 +408,34 @@ static int keep(FrameMapper *self, Flow *flow, const Given *given, Tally *tally,
     Py_XDECREF(content);
     Py_XDECREF(envelope);
     return done;
+}
+
+/* What an item makes of the fields that keep their last value, a new list; whether it changes nothing that there is a record
+   for. 1, or 0 or -1 as ever. */
+static int move_fields(const Flow *flow, Given *given, const Tally *tally, PyObject **now, long *same)
+{
+    PyObject *before = PyObject_GetAttr(tally->latest, name_values);
+    *now = before != NULL ? moved(flow->carried, given, before) : NULL;
+    Py_XDECREF(before);
+    if (*now == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    if (!flow->changes_only)
+        return 1;
+    PyObject *published = PyObject_GetAttr(tally->latest, name_published);
+    int equal = published != NULL ? PyObject_RichCompareBool(published, *now, Py_EQ) : -1;
+    Py_XDECREF(published);
+    *same = equal == 1;
+    if (equal >= 0 && !(equal && flow->number.count)) /* with a number it counts all the same */
+        return 1;
+    Py_CLEAR(*now);
+    return equal < 0 ? -1 : 0;
+}
+
+/* The values as they are now; whether they are a record's. 0, or -1 with an exception set. */
+static int keep_fields(const Tally *tally, PyObject *now, int published)
+{
+    return PyObject_SetAttr(tally->latest, name_values, now) < 0
+                   || (published && PyObject_SetAttr(tally->latest, name_published, now) < 0) ? -1 : 0;
 }
 
 /* One item to its record. `kept` is 1 as soon as anything of it is anywhere. */
@@ -389,6 +462,19 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
         Py_XDECREF(numbers);
         return done;
     }
+    PyObject *now = NULL;
+    given->symbol = tally->symbol;
+    done = flow->carried != NULL ? move_fields(flow, given, tally, &now, &dropped) : 1;
+    if (done != 1 || dropped) {
+        Py_XDECREF(numbers);
+        *kept = done == 1;
+        if (done == 1)
+            done = keep_fields(tally, now, 0) < 0 || touch(self, tally) < 0 ? -1 : 1;
+        tally->filtered += done == 1;
+        Py_XDECREF(now);
+        return done;
+    }
+    given->values = now;
     const Mapper *mapper = (const Mapper *)tally->mapper;
     Buffer body;
     Value values[MOST];
@@ -398,7 +484,7 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
     buffer_open(&body);
     done = put_body(&body, mapper, given, values, &taken, &noted);
     if (done == 1)
-        done = finish(mapper, given, &body, values, NULL, &made);
+        done = finish(mapper, given, &body, values, noted, &made);
     if (done == 1 && (price = price_of(mapper->program, values)) == NULL)
         done = -1;
     if (done == 1) {
@@ -406,7 +492,11 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
         *kept = 1;
         done = numbers == NULL && keep_time(self, flow, tally, event) < 0
                    ? -1 : keep(self, flow, given, tally, &made, event, price, numbers, number);
+        if (done == 1 && now != NULL)
+            done = keep_fields(tally, now, 1) < 0 ? -1 : 1;
     }
+    given->values = NULL;
+    Py_XDECREF(now);
     while (taken)
         Py_XDECREF(values[--taken].object);
     Py_XDECREF(made.bytes);
@@ -417,29 +507,93 @@ static int map_item(FrameMapper *self, Flow *flow, Given *given, int *kept)
     return done;
 }
 
-/* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
-static int map_items(FrameMapper *self, Flow *flow, Given *given, int turned, int *at)
+/* The same, with an end of what it was opened for; of what is not plain nothing is left behind. */
+static int map_opened(FrameMapper *self, Flow *flow, Given *given)
 {
-    int items[JSON_NODES], count = 0;
-    const JsonNode *nodes = self->json.nodes;
-    int found = flow->items.count ? node_at(&flow->items, given) : given->top;
-    if (found == NOWHERE || (flow->items.count && nodes[found].kind < JSON_LIST))
-        return 0;
-    if (flow->items.count && nodes[found].kind == JSON_LIST)
-        for (int node = found + 1; node < nodes[found].next; node = nodes[node].next)
-            items[count++] = node;
-    else
-        items[count++] = found;
-    int done = 1;
-    for (*at = 0; done == 1 && *at < count; *at += done == 1) {
-        int kept = 0;
-        given->node = items[turned ? count - 1 - *at : *at];
-        done = map_item(self, flow, given, &kept);
-        if (done < 0 && !kept && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
-            PyErr_Clear(); /* the general way meets it again, and says it with its place */
-            done = 0;
-        }
+    int kept = 0, done = map_item(self, flow, given, &kept);
+    if (done < 0 && !kept && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_Exception))) {
+        PyErr_Clear(); /* the general way meets it again, and says it with its place */
+        done = 0;
     }
+    if (given->asked && done < 0)
+        forget_failed(given->scope);
+    else if (given->asked && done == 0 && forget_item(given->scope) < 0)
+        done = -1;
+    given->asked = 0;
+    Py_CLEAR(given->item);
+    forget_given(given);
+    return done;
+}
+
+/* The items at the end of a path: the elements of a list, or what is there. 0 where there are none. */
+static int find_at_path(const Place *place, const Given *given, int *items, int *count)
+{
+    const JsonNode *nodes = given->json->nodes;
+    int found = place->count ? node_at(place, given) : given->top;
+    if (found == NOWHERE || (place->count && nodes[found].kind < JSON_LIST))
+        return 0;
+    if (place->count && nodes[found].kind == JSON_LIST)
+        for (int node = found + 1; node < nodes[found].next; node = nodes[node].next)
+            items[(*count)++] = node;
+    else
+        items[(*count)++] = found;
+    return 1;
+}
+
+/* The elements of lists in elements of lists, from the one at `node` on; 0 where anything is in them that JMESPath would
+   leave out, or take apart. */
+static int find_in_rows(const Place *place, int level, const Given *given, int node, int *items, int *count)
+{
+    const JsonNode *nodes = given->json->nodes;
+    int last = level + 1 == place->count;
+    if (nodes[node].kind != JSON_LIST)
+        return 0;
+    for (int one = node + 1; one < nodes[node].next; one = nodes[one].next) {
+        if (nodes[one].kind == JSON_NULL || (nodes[one].kind == JSON_LIST && (!last || level == 0)))
+            return 0;
+        if (last) {
+            items[(*count)++] = one;
+            continue;
+        }
+        Given within = *given;
+        within.node = one;
+        int inner = node_at_end(place->paths + level + 1, &within);
+        if (inner == NOWHERE || !find_in_rows(place, level + 1, given, inner, items, count))
+            return 0;
+    }
+    return 1;
+}
+
+/* The items of a message in one of the forms that they may have. 1 found, 0 where it is not plain. */
+static int find_items(const Items *form, const Given *given, int *items, int *count)
+{
+    if (form->kind == AT_PATH)
+        return find_at_path(&form->place, given, items, count);
+    if (form->kind == IN_ROWS) {
+        int outer = node_at_end(form->place.paths, given);
+        return outer != NOWHERE && find_in_rows(&form->place, 0, given, outer, items, count);
+    }
+    for (int at = 0; at < form->place.count; at++) {
+        int node = node_at_end(form->place.paths + at, given);
+        if (node == NOWHERE || given->json->nodes[node].kind == JSON_NULL)
+            return 0;
+        items[(*count)++] = node;
+    }
+    return 1;
+}
+
+/* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
+static int map_items(FrameMapper *self, Flow *flow, const Items *form, Given *given, int turned, int *at)
+{
+    int items[JSON_NODES], count = 0, done = find_items(form, given, items, &count);
+    given->unfold = flow->unfold;
+    given->count = count;
+    for (*at = 0; done == 1 && *at < count; *at += done == 1) {
+        given->node = items[turned ? count - 1 - *at : *at];
+        given->at = *at;
+        done = map_opened(self, flow, given);
+    }
+    Py_CLEAR(given->items);
     return done;
 }
 
@@ -451,7 +605,10 @@ static int map_message(FrameMapper *self, Given *given, int top, int *item)
     if (self->json.nodes[top].kind < JSON_LIST)
         return 0;
     int done = find_route(self, given, &route);
-    return done != 1 ? done : route < 0 ? 0 : map_items(self, self->flows + route / 2, given, (int)(route & 1), item);
+    if (done != 1 || route < 0)
+        return done == 1 ? 0 : done;
+    Flow *flow = self->flows + route / (2 * FORMS);
+    return map_items(self, flow, flow->forms + route / 2 % FORMS, given, (int)(route & 1), item);
 }
 
 /* The text of a frame, borrowed; NULL where it is not plain. */
@@ -472,18 +629,28 @@ static const char *text_of(PyObject *frame, Py_ssize_t *size)
     return text;
 }
 
+/* A frame as it is to be read, owned; NULL where it cannot be unpacked, or with an exception set. */
+static PyObject *unpacked(const FrameMapper *self, PyObject *frame)
+{
+    if (self->unpack == NULL || !PyBytes_CheckExact(frame))
+        return Py_NewRef(frame);
+    PyObject *text = PyObject_CallOneArg(self->unpack, frame);
+    if (text == NULL && PyErr_ExceptionMatches(PyExc_Exception))
+        PyErr_Clear(); /* the general way meets it again, and says it */
+    return text;
+}
+
 static int map_frame(FrameMapper *self, PyObject *frame, At *at)
 {
     Py_ssize_t size = 0;
     const char *text = text_of(frame, &size);
     Given given = {.scope = self->scope, .odd = self->odd, .json = &self->json, .moment = self->received,
                    .decode = self->decode};
-    at->message = at->item = 0;
     if (text == NULL || !json_scan(&self->json, text, size))
         return 0;
     const JsonNode *nodes = self->json.nodes;
     int found = self->split.count ? node_at(&self->split, &given) : NOWHERE;
-    if (found == NOWHERE || nodes[found].kind != JSON_LIST)
+    if (found == NOWHERE || nodes[found].kind != JSON_LIST || (self->whole && !json_is_true(&self->json, found)))
         return map_message(self, &given, 0, &at->item);
     int done = 1;
     for (int node = found + 1; done == 1 && node < nodes[found].next; node = nodes[node].next) {
@@ -515,10 +682,11 @@ static PyObject *frame_mapper_take(PyObject *object, PyObject *const *arguments,
         if (self->moment == NULL || self->epoch == NULL || get_int(self->scope, received_at, &self->received) < 0)
             done = -1;
         while (done == 1 && at.frame < PyList_GET_SIZE(frames)) {
-            PyObject *frame = Py_NewRef(PyList_GET_ITEM(frames, at.frame));
+            PyObject *frame = unpacked(self, PyList_GET_ITEM(frames, at.frame));
             self->frame = at.frame;
-            done = map_frame(self, frame, &at);
-            Py_DECREF(frame);
+            at.message = at.item = 0;
+            done = frame != NULL ? map_frame(self, frame, &at) : PyErr_Occurred() ? -1 : 0;
+            Py_XDECREF(frame);
             at.frame += done == 1;
         }
         if (book_all(self) < 0)
@@ -539,6 +707,7 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
     FrameMapper *self = (FrameMapper *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->decode);
+    Py_VISIT(self->unpack);
     int met = visit_decision(&self->route, visit, arg);
     if (met)
         return met;
@@ -546,17 +715,30 @@ static int frame_mapper_visit(PyObject *object, visitproc visit, void *arg)
         met = visit_decision(&flow->drop, visit, arg);
         if (met)
             return met;
+        Py_VISIT(flow->carried);
         Py_VISIT(flow->enter);
         Py_VISIT(flow->odd);
+        Py_VISIT(flow->unfold);
         Py_VISIT(flow->mapping);
         Py_VISIT(flow->window);
         for (int at = 0; at < flow->count; at++) {
             Py_VISIT(flow->tallies[at].mapper);
             Py_VISIT(flow->tallies[at].context);
             Py_VISIT(flow->tallies[at].account);
+            Py_VISIT(flow->tallies[at].symbol);
+            Py_VISIT(flow->tallies[at].latest);
         }
     }
     return 0;
+}
+
+static void forget_places(Flow *flow)
+{
+    for (; flow->form_count; flow->form_count--)
+        forget_place(&flow->forms[flow->form_count - 1].place);
+    forget_place(&flow->symbol);
+    forget_place(&flow->number);
+    forget_decision(&flow->drop);
 }
 
 /* Lets go of everything; where it is at work, that waits until nobody has it any more. */
@@ -567,12 +749,11 @@ static int frame_mapper_clear(PyObject *object)
         return 0;
     for (; self->flow_count; self->flow_count--) {
         Flow *flow = self->flows + self->flow_count - 1;
-        forget_place(&flow->items);
-        forget_place(&flow->symbol);
-        forget_place(&flow->number);
-        forget_decision(&flow->drop);
+        forget_places(flow);
+        Py_CLEAR(flow->carried);
         Py_CLEAR(flow->enter);
         Py_CLEAR(flow->odd);
+        Py_CLEAR(flow->unfold);
         Py_CLEAR(flow->mapping);
         Py_CLEAR(flow->window);
         Py_CLEAR(flow->known);
@@ -581,12 +762,15 @@ static int frame_mapper_clear(PyObject *object)
             Py_CLEAR(tally->mapper);
             Py_CLEAR(tally->context);
             Py_CLEAR(tally->account);
+            Py_CLEAR(tally->symbol);
+            Py_CLEAR(tally->latest);
         }
         PyMem_Free(flow->tallies);
     }
     forget_place(&self->split);
     forget_decision(&self->route);
     Py_CLEAR(self->decode);
+    Py_CLEAR(self->unpack);
     Py_CLEAR(self->odd);
     return 0;
 }
@@ -602,25 +786,54 @@ static void frame_mapper_end(PyObject *object)
     Py_DECREF(type);
 }
 
-/* A flow of (items, (symbol, whole), number, drop, enter, odd, mapping, window). */
-static int read_flow(PyObject *given, Flow *flow)
+/* The forms of the items, ((kind, (path, ...)), ...). 0, or -1 with an exception set. */
+static int read_forms(PyObject *given, Flow *flow)
 {
-    PyObject *items, *symbol, *number, *drop, *enter, *odd, *mapping, *window;
-    *flow = (Flow){0};
-    if (!PyArg_ParseTuple(given, "O(Op)OOOOOO", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &mapping,
-                          &window))
-        return -1;
-    if (read_text_place(items, 0, &flow->items) < 0 || read_text_place(symbol, 1, &flow->symbol) < 0
-        || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
-        || (flow->known = PyDict_New()) == NULL) {
-        forget_place(&flow->items);
-        forget_place(&flow->symbol);
-        forget_place(&flow->number);
-        forget_decision(&flow->drop);
+    if (!PyTuple_CheckExact(given) || PyTuple_GET_SIZE(given) < 1 || PyTuple_GET_SIZE(given) > FORMS) {
+        PyErr_SetString(PyExc_ValueError, "items have some forms");
         return -1;
     }
+    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(given); at++, flow->form_count++) {
+        PyObject *paths;
+        Items *form = flow->forms + at;
+        if (!PyTuple_CheckExact(PyTuple_GET_ITEM(given, at))) {
+            PyErr_SetString(PyExc_TypeError, "a form is (kind, (path, ...))");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, at), "iO!", &form->kind, &PyTuple_Type, &paths))
+            return -1;
+        if (form->kind < 0 || form->kind >= FORM_KINDS || (form->kind == IN_ROWS && PyTuple_GET_SIZE(paths) < 1)) {
+            PyErr_SetString(PyExc_ValueError, "no such form");
+            return -1;
+        }
+        if (read_text_place(PyTuple_GET_SIZE(paths) ? paths : Py_None, 0, &form->place) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* A flow of (forms of the items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window, carried, changes_only). */
+static int read_flow(PyObject *given, Flow *flow)
+{
+    PyObject *items, *symbol, *number, *drop, *enter, *odd, *unfold, *mapping, *window, *carried;
+    *flow = (Flow){0};
+    if (!PyArg_ParseTuple(given, "O(Op)OOOOOOOOp", &items, &symbol, &flow->whole, &number, &drop, &enter, &odd, &unfold,
+                          &mapping, &window, &carried, &flow->changes_only))
+        return -1;
+    if (carried != Py_None && Py_TYPE(carried)->tp_dealloc != carried_end) {
+        PyErr_SetString(PyExc_TypeError, "fields are carried by what C has for that");
+        return -1;
+    }
+    if (read_forms(items, flow) < 0 || read_text_place(symbol, 0, &flow->symbol) < 0
+        || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
+        || (flow->known = PyDict_New()) == NULL) {
+        forget_places(flow);
+        return -1;
+    }
+    flow->carried = (Carried *)or_null(carried);
     flow->enter = Py_NewRef(enter);
     flow->odd = Py_NewRef(odd);
+    flow->unfold = Py_NewRef(unfold);
     flow->mapping = Py_NewRef(mapping);
     flow->window = Py_NewRef(window);
     return 0;
@@ -628,10 +841,11 @@ static int read_flow(PyObject *given, Flow *flow)
 
 static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = {"route", "flows", "split", "decode", "odd", NULL};
-    PyObject *route, *flows, *split, *decode, *odd;
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OOO!", names, &route, &PyTuple_Type, &flows, &split, &decode,
-                                     &PyTuple_Type, &odd))
+    static char *names[] = {"route", "flows", "split", "whole", "decode", "odd", "unpack", NULL};
+    PyObject *route, *flows, *split, *decode, *odd, *unpack;
+    int whole;
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!OpOO!O", names, &route, &PyTuple_Type, &flows, &split, &whole, &decode,
+                                     &PyTuple_Type, &odd, &unpack))
         return NULL;
     if (PyTuple_GET_SIZE(flows) > FLOWS) {
         PyErr_SetString(PyExc_ValueError, "too many flows");
@@ -642,6 +856,8 @@ static PyObject *frame_mapper_new(PyTypeObject *type, PyObject *arguments, PyObj
         return NULL;
     self->flows = PyMem_Calloc((size_t)PyTuple_GET_SIZE(flows) + 1, sizeof(Flow));
     self->decode = Py_NewRef(decode);
+    self->unpack = or_null(unpack);
+    self->whole = whole;
     self->odd = Py_NewRef(odd);
     if (self->flows == NULL)
         PyErr_NoMemory();

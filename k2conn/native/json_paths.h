@@ -8,7 +8,7 @@
 #include "json_text.h"
 #include "paths.h"
 
-static PyObject *decimal_type;
+static PyObject *decimal_type, *scope_symbol; /* the latter is an attribute of the scope */
 
 /* Whether paths lead into the message or item alone, by keys that are ASCII. */
 static int is_of_text(const Place *place)
@@ -24,6 +24,22 @@ static int is_of_text(const Place *place)
     return place->count > 0;
 }
 
+/* `other_row` of a list that is text. */
+static int other_node(const Step *step, const JsonText *json, int rows)
+{
+    const char *text = (const char *)PyUnicode_1BYTE_DATA(step->other);
+    Py_ssize_t size = PyUnicode_GET_LENGTH(step->other);
+    for (int row = rows + 1; row < json->nodes[rows].next; row = json->nodes[row].next) {
+        int one = json->nodes[row].kind == JSON_LIST ? json_element(json, row, step->index) : NOWHERE;
+        const JsonNode *node = one != NOWHERE ? json->nodes + one : NULL;
+        int same = node != NULL && node->kind == JSON_STRING && node->size == size
+                   && memcmp(json->text + node->start, text, (size_t)size) == 0;
+        if (json->nodes[row].kind != JSON_NULL && !same)
+            return row;
+    }
+    return NOWHERE;
+}
+
 static int node_at_end(const Path *path, const Given *given)
 {
     int node = path->root == ITEM ? given->node : given->top;
@@ -33,6 +49,8 @@ static int node_at_end(const Path *path, const Given *given)
             node = kind != JSON_DICT ? NOWHERE
                    : json_member(given->json, node, (const char *)PyUnicode_1BYTE_DATA(step->key),
                                  PyUnicode_GET_LENGTH(step->key));
+        else if (step->other != NULL)
+            node = kind == JSON_LIST ? other_node(step, given->json, node) : NOWHERE;
         else
             node = kind == JSON_LIST ? json_element(given->json, node, step->index) : NOWHERE;
     }
@@ -49,6 +67,33 @@ static int node_at(const Place *place, const Given *given)
             break;
     }
     return node;
+}
+
+static PyObject *text_of_node(const Given *given, int at)
+{
+    const JsonNode *node = given->json->nodes + at;
+    int quoted = node->kind == JSON_STRING; /* its quotation marks belong to what is read */
+    return PyUnicode_DecodeUTF8(given->json->text + node->start - quoted, node->size + 2 * quoted, NULL);
+}
+
+/* Makes an object of an item that is text, for a reader of Python's, and has the scope ready for that. 0, or -1 with an
+   exception set, or without one where the message has other items than it seemed. */
+static int open_item(Given *given)
+{
+    if (given->json == NULL || given->item != NULL)
+        return 0;
+    if (given->items == NULL) {
+        PyObject *message = text_of_node(given, given->top);
+        given->items = message != NULL ? PyObject_CallOneArg(given->unfold, message) : NULL;
+        Py_XDECREF(message);
+        if (given->items == NULL)
+            return -1;
+    }
+    if (!PyList_CheckExact(given->items) || PyList_GET_SIZE(given->items) != given->count
+        || PyObject_SetAttr(given->scope, scope_symbol, given->symbol) < 0)
+        return -1;
+    given->item = Py_NewRef(PyList_GET_ITEM(given->items, given->at));
+    return 0;
 }
 
 /* The value of a node, a new reference; NULL with an exception set. */

@@ -1,7 +1,7 @@
 /* JSON as a flat list of its values, each with the place of its text: nothing is converted before somebody wants it.
 
-   `json_scan` takes plain texts only, which are most of what venues send: no escapes in strings, no exponents, whole
-   numbers of 64 bits (times in nanoseconds have 19 digits), no more than JSON_NODES values and JSON_DEPTH levels. Of these it checks the
+   `json_scan` takes plain texts only, which are most of what venues send: no escapes in strings, numbers of few
+   characters, no more than JSON_NODES values and JSON_DEPTH levels. Of these it checks the
    whole grammar, and says 0 for anything else: that is for the decoder, which reads it or says what is wrong. Strings
    are not checked for UTF-8, so the text must be known to be that.
 
@@ -24,7 +24,9 @@
 #define JSON_LONGEST 65535 /* bytes of a text */
 #define NOWHERE (-1)       /* no node */
 
-enum { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_FRACTION, JSON_STRING, JSON_LIST, JSON_DICT };
+/* JSON_INT: a whole number of 64 bits (times in nanoseconds have 19 digits); JSON_FRACTION: digits with a point between
+   them; JSON_OTHER: a number that is longer, or has an exponent. */
+enum { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_INT, JSON_FRACTION, JSON_OTHER, JSON_STRING, JSON_LIST, JSON_DICT };
 
 typedef struct {
     uint16_t start, size;   /* of a string: without the quotation marks */
@@ -71,6 +73,18 @@ static inline int fits_int64(const char *digits, Py_ssize_t count)
     return count <= SHORT_DIGITS || (count == SHORT_DIGITS + 1 && memcmp(digits, "9223372036854775807", (size_t)count) <= 0);
 }
 
+/* Where an exponent ends that has one or two digits; NULL where it is not plain. */
+static const char *json_exponent(const char *at, const char *end, uint8_t *kind)
+{
+    *kind = JSON_OTHER;
+    at++;
+    at += at < end && (*at == '-' || *at == '+');
+    const char *digits = at;
+    while (at < end && is_digit(*at))
+        at++;
+    return at - digits < 1 || at - digits > 2 ? NULL : at;
+}
+
 /* Where a number ends; NULL where it is not plain. */
 static const char *json_number(const char *at, const char *end, uint8_t *kind)
 {
@@ -88,10 +102,14 @@ static const char *json_number(const char *at, const char *end, uint8_t *kind)
         *kind = JSON_FRACTION;
         if (at - point < 2 || at - start > LONGEST_NUMBER)
             return NULL;
-    } else if (!fits_int64(digits, count) || (*start == '-' && *digits == '0')) {
+    } else if (*start == '-' && *digits == '0') {
         return NULL;
+    } else if (!fits_int64(digits, count)) {
+        *kind = JSON_OTHER;
+        if (count > LONGEST_NUMBER)
+            return NULL;
     }
-    return at < end && (*at == 'e' || *at == 'E') ? NULL : at;
+    return at < end && (*at == 'e' || *at == 'E') ? json_exponent(at, end, kind) : at;
 }
 
 /* Where a value ends that holds no others; NULL where it is not plain. */
@@ -259,6 +277,23 @@ static int64_t json_int(const JsonText *json, const JsonNode *node)
     for (at += negative; at < end; at++)
         found = found * 10 + (*at - '0');
     return negative ? -found : found;
+}
+
+/* A whole number, also where it is written as a text of nothing but its digits. 1 found, else 0. */
+static int whole_of_node(const JsonText *json, const JsonNode *node, int64_t *number)
+{
+    const char *digits = json->text + node->start;
+    if (node->kind == JSON_STRING) {
+        if (node->size < 1 || node->size > SHORT_DIGITS || (*digits == '0' && node->size > 1))
+            return 0;
+        for (int at = 0; at < node->size; at++)
+            if (!is_digit(digits[at]))
+                return 0;
+    } else if (node->kind != JSON_INT) {
+        return 0;
+    }
+    *number = json_int(json, node);
+    return 1;
 }
 
 /* What JMESPath calls true: all but null, false and what is empty. */

@@ -164,7 +164,7 @@ static int scope_id(Buffer *name, const Program *program, const Value *values)
     return done;
 }
 
-/* message_id and the record's own id, by the name that the former is hashed from. 0, or -1 with an exception set. */
+/* message_id and, where it has one, the record's own id, by the name that the former is hashed from. 0, or -1 with an exception set. */
 static int put_ids(Buffer *out, const Mapper *self, const Buffer *own, const Buffer *name, char *message_id)
 {
     Sha1 state = self->seed;
@@ -173,6 +173,8 @@ static int put_ids(Buffer *out, const Mapper *self, const Buffer *own, const Buf
     sha1_end(&state, digest);
     spell_uuid(digest, message_id);
     const PyObject *prefix = self->program->before;
+    if (!self->program->identified)
+        return put_text(out, message_id, 36);
     Py_ssize_t before = PyBytes_GET_SIZE(prefix);
     return put_text(out, message_id, 36) < 0 || put_long(out, before + own->used) < 0
                    || put_bytes(out, PyBytes_AS_STRING(prefix), before) < 0
@@ -568,13 +570,7 @@ static int read_keys(Program *self)
     PyObject *listed = PySequence_List(self->mapped);
     if (listed == NULL)
         return -1;
-    self->of_text = self->identity.read == NULL || is_of_text(&self->identity.place);
-    for (int at = 0; at < self->source_count; at++)
-        self->of_text &= self->sources[at].how == RECEIVED || is_of_text(&self->sources[at].place);
-    for (int at = 0; at < self->entry_count; at++)
-        self->of_text &= self->entries[at].read == NULL || is_of_text(&self->entries[at].place);
-    if (PyList_GET_SIZE(listed) > KEY_SLOTS / 2)
-        self->of_text = 0;
+    self->of_text = PyList_GET_SIZE(listed) <= KEY_SLOTS / 2;
     for (Py_ssize_t at = 0; at < PyList_GET_SIZE(listed) && self->of_text; at++) {
         Key key;
         PyObject *name = PyList_GET_ITEM(listed, at);
@@ -597,18 +593,19 @@ static PyObject *program_new(PyTypeObject *type, PyObject *arguments, PyObject *
 {
     static char *names[] = {"identity", "row", "before", "nullable", "sources", "entries", "keeps", "mapped", "time_at",
                             "price_at", "time_source", "scoped", "scope", "empty", "numbers", "words", "timed", "spell",
-                            "unusual", "odd", "envelope", "schema", NULL};
+                            "unusual", "odd", "envelope", "schema", "identified", NULL};
     Program *self = (Program *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     PyObject *identity, *row, *before, *sources, *entries, *mapped, *time_source, *scoped, *scope, *empty, *numbers, *words;
+    self->identified = 1;
     PyObject *spell, *unusual, *odd, *envelope, *schema;
     if (!PyArg_ParseTupleAndKeywords(
-            arguments, keywords, "OO!SpO!O!pO!iiUOO!O!O!O!pOO!O!O!O", names, &identity, &PyTuple_Type, &row, &before,
+            arguments, keywords, "OO!SpO!O!pO!iiUOO!O!O!O!pOO!O!O!O|p", names, &identity, &PyTuple_Type, &row, &before,
             &self->nullable, &PyTuple_Type, &sources, &PyTuple_Type, &entries, &self->keeps, &PyFrozenSet_Type, &mapped,
             &self->time_at, &self->price_at, &time_source, &scoped, &PyTuple_Type, &scope, &PyTuple_Type, &empty,
             &PyTuple_Type, &numbers, &PyTuple_Type, &words, &self->timed, &spell, &PyTuple_Type, &unusual, &PyTuple_Type,
-            &odd, &PyType_Type, &envelope, &schema)) {
+            &odd, &PyType_Type, &envelope, &schema, &self->identified)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -805,14 +802,16 @@ PyMODINIT_FUNC PyInit_mapper(void)
     notes = PyUnicode_InternFromString("notes");
     unknown_sides = PyUnicode_InternFromString("unknown_sides");
     rounded = PyUnicode_InternFromString("rounded");
+    word_received = PyUnicode_InternFromString("received");
+    scope_symbol = PyUnicode_InternFromString("symbol");
     zero = PyLong_FromLong(0);
     if (name_attributes() < 0)
         return NULL;
     PyObject *decimal = PyImport_ImportModule("decimal");
     decimal_type = decimal != NULL ? PyObject_GetAttrString(decimal, "Decimal") : NULL;
     Py_XDECREF(decimal);
-    if (received_at == NULL || notes == NULL || unknown_sides == NULL || rounded == NULL || zero == NULL
-        || decimal_type == NULL)
+    if (received_at == NULL || notes == NULL || unknown_sides == NULL || rounded == NULL || word_received == NULL
+        || scope_symbol == NULL || zero == NULL || decimal_type == NULL)
         return NULL;
     PyObject *found = PyModule_Create(&module);
     if (found == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0

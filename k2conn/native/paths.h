@@ -1,8 +1,9 @@
 /* Plain paths into decoded JSON, as `k2conn.plan.ValuePath` describes them: keys and indexes, one after the other.
 
    A path begins at the item, or at something that the scope has. Of a dict a key gives the member, of a list an index
-   the element (from its end where it is negative); all else gives nothing. Of several paths the first counts that leads
-   to something which JMESPath calls true (`a || b`), or else the last. Nothing here converts a value. */
+   the element (from its end where it is negative), and a step may be to the first row of a list whose element at an index
+   is not some text (levels of a book that are empty are left out so); all else gives nothing. Of several paths the first
+   counts that leads to something which JMESPath calls true (`a || b`), or else the last. Nothing here converts a value. */
 #ifndef K2CONN_PATHS_H
 #define K2CONN_PATHS_H
 
@@ -16,6 +17,7 @@ enum { ITEM, MESSAGE, STATE, KEY, RECEIVED_AT, ROOTS }; /* where a path begins *
 
 typedef struct {
     PyObject *key;    /* owned; NULL where the step is an index */
+    PyObject *other;  /* owned: to the first row whose element there is not this text; NULL: to the element itself */
     Py_ssize_t index;
 } Step;
 
@@ -31,15 +33,19 @@ typedef struct {
 
 /* What the sources of one record are read from. */
 typedef struct {
-    PyObject *item, *scope;  /* the caller's, as are: */
-    PyObject *values;        /* pairs, of which the second is a value; or NULL */
+    PyObject *item, *scope;  /* the caller's (but see `json`), as are: */
+    PyObject *values;        /* pairs of which the second is a value (of text, a list of values); or NULL */
     PyObject *odd;           /* the exceptions of a quick converter for which its reader is asked */
     int asked;               /* whether a Python reader was called, which may have left notes in the scope */
     PyObject *roots[ROOTS];  /* owned; NULL until a path begins there */
     const struct JsonText *json; /* where item and message are text that nobody has read yet (json_paths.h); or NULL */
-    int node, top;           /* ... these nodes of it */
+    int node, top;           /* ... these nodes of it; the item is owned, and NULL until somebody needs it as an object */
+    int at, count;           /* ... which of how many items that is */
     int64_t moment;          /* ... and when it was received */
     PyObject *decode;        /* ... and what reads a list or an object of it */
+    PyObject *unfold;        /* ... and what makes a list of all items of a message's text */
+    PyObject *items;         /* ... owned: that list, once somebody needed one of them; or NULL */
+    PyObject *symbol;        /* ... and what the item's symbol is in the scope */
 } Given;
 
 static PyObject *root_names[ROOTS]; /* attributes of the scope */
@@ -59,6 +65,21 @@ static void forget_given(Given *given)
         Py_CLEAR(given->roots[root]);
 }
 
+/* The first row that is not null, and whose element at the step's index is another than its text; NULL where there is
+   none. */
+static PyObject *other_row(const Step *step, PyObject *rows)
+{
+    for (Py_ssize_t at = 0; PyList_CheckExact(rows) && at < PyList_GET_SIZE(rows); at++) {
+        PyObject *row = PyList_GET_ITEM(rows, at);
+        PyObject *one = PyList_CheckExact(row) && step->index < PyList_GET_SIZE(row) ? PyList_GET_ITEM(row, step->index)
+                                                                                     : NULL;
+        int same = one != NULL && PyUnicode_CheckExact(one) && PyUnicode_Compare(one, step->other) == 0;
+        if (row != Py_None && !same)
+            return row;
+    }
+    return NULL;
+}
+
 /* The value at the end of a path, borrowed for as long as `given` lives; NULL where there is none, or with an exception
    set. */
 static PyObject *at_end(const Path *path, Given *given)
@@ -72,6 +93,8 @@ static PyObject *at_end(const Path *path, Given *given)
     for (const Step *step = path->steps; found != NULL && step < path->steps + path->count; step++) {
         if (step->key != NULL) {
             found = PyDict_CheckExact(found) ? PyDict_GetItemWithError(found, step->key) : NULL;
+        } else if (step->other != NULL) {
+            found = other_row(step, found);
         } else if (PyList_CheckExact(found)) {
             Py_ssize_t size = PyList_GET_SIZE(found), at = step->index < 0 ? size + step->index : step->index;
             found = at >= 0 && at < size ? PyList_GET_ITEM(found, at) : NULL;
@@ -106,8 +129,10 @@ static PyObject *at_place(const Place *place, Given *given)
 
 static void forget_path(Path *path)
 {
-    for (int at = 0; at < path->count; at++)
+    for (int at = 0; at < path->count; at++) {
         Py_CLEAR(path->steps[at].key);
+        Py_CLEAR(path->steps[at].other);
+    }
     PyMem_Free(path->steps);
     *path = (Path){0};
 }
@@ -145,6 +170,13 @@ static int read_path(PyObject *described, Path *path)
             to->key = Py_NewRef(step);
         else if (PyLong_CheckExact(step))
             to->index = PyLong_AsSsize_t(step);
+        else if (PyTuple_Check(step) && PyTuple_GET_SIZE(step) == 2 && PyLong_CheckExact(PyTuple_GET_ITEM(step, 0))
+                 && PyUnicode_CheckExact(PyTuple_GET_ITEM(step, 1))
+                 && PyUnicode_IS_COMPACT_ASCII(PyTuple_GET_ITEM(step, 1))) {
+            to->index = PyLong_AsSsize_t(PyTuple_GET_ITEM(step, 0));
+            to->other = Py_NewRef(PyTuple_GET_ITEM(step, 1));
+            wrong = to->index < 0;
+        }
         else
             wrong = 1;
         path->count = (int)at + 1;

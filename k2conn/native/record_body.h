@@ -32,6 +32,7 @@ typedef struct {
 
 typedef struct {
     Place place;      /* where the value is; if nowhere, `read` gets item and scope */
+    int in_text;      /* whether it can be read where the item is text */
     int member;       /* whether that is one key of the item: such entries come before the unmapped members */
     PyObject *read;   /* NULL where `head` is the whole entry */
     PyObject *head;   /* bytes: the name with its length */
@@ -76,11 +77,12 @@ typedef struct {
     Entry *entries;
     RowPart *row;           /* what tells records apart that have no id of the venue's; or none */
     int source_count, entry_count, row_count, nullable, keeps, time_at, timed;
+    int identified;         /* whether the record has a field for its own id */
     int price_at;           /* -1: such records have no price */
     int numbers[CONTENT_FIELDS], words[CONTENT_FIELDS]; /* the sources of what is a record's content */
     int empty[CONTENT_FIELDS], scope[CONTENT_FIELDS];   /* ... of those that are not all zero; of what ids are unique within */
     int number_count, word_count, empty_count, scope_count;
-    char of_text;           /* whether items can be mapped that are text: all that is read of them stands at plain paths */
+    char of_text;           /* whether items can be mapped that are text: there are few mapped keys */
     Key keys[KEY_SLOTS];    /* the mapped keys, each in the first free slot from its hash on */
 } Program;
 
@@ -238,7 +240,7 @@ static int put_entry_of_text(Buffer *out, const Program *program, const char *he
                              int at)
 {
     const JsonNode *node = given->json->nodes + at;
-    if (node->kind < JSON_LIST) /* as it stands there, but that is what a value is spelled like */
+    if (node->kind < JSON_LIST && node->kind != JSON_OTHER) /* as it stands there, but that is what a value is spelled like */
         return put_bytes(out, head, head_size) < 0 ? -1 : put_text(out, given->json->text + node->start, node->size);
     PyObject *value = object_of(given, at);
     int done = value != NULL ? put_entry(out, program, head, head_size, value) : -1;
@@ -305,6 +307,19 @@ static int put_unmapped(Buffer *out, const Mapper *self, PyObject *item)
     return count;
 }
 
+/* Whether the item has such a key; -1 with an exception set. */
+static int has_member(const Given *given, PyObject *key)
+{
+    if (given->json == NULL)
+        return PyDict_CheckExact(given->item) ? PyDict_Contains(given->item, key) : 0;
+    Py_ssize_t size;
+    const char *name = PyUnicode_AsUTF8AndSize(key, &size);
+    if (name == NULL)
+        return -1;
+    return given->json->nodes[given->node].kind == JSON_DICT
+           && json_member(given->json, given->node, name, size) != NOWHERE;
+}
+
 /* What readers have noted. How many, -2 where one has the name of another entry, -1 with an exception set. */
 static int put_notes(Buffer *out, const Mapper *self, const Given *given, PyObject *noted)
 {
@@ -313,8 +328,8 @@ static int put_notes(Buffer *out, const Mapper *self, const Given *given, PyObje
     int count = 0;
     while (PyDict_Next(noted, &at, &key, &value)) {
         int known = PySet_Contains(self->names, key);
-        if (!known && self->program->keeps && PyDict_CheckExact(given->item))
-            known = PyDict_Contains(given->item, key);
+        if (!known && self->program->keeps)
+            known = has_member(given, key);
         if (known)
             return known < 0 ? -1 : -2;
         if (!PyUnicode_CheckExact(value))
@@ -332,11 +347,13 @@ static int put_mapped(Buffer *out, const Program *program, const Entry *entry, G
     PyObject *value;
     if (entry->read == NULL)
         return put_bytes(out, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head)) < 0 ? -1 : 1;
-    if (given->json != NULL) {
+    if (given->json != NULL && entry->in_text) {
         int node = node_at(&entry->place, given), there = node != NOWHERE && given->json->nodes[node].kind != JSON_NULL;
         return there && put_entry_of_text(out, program, PyBytes_AS_STRING(entry->head), PyBytes_GET_SIZE(entry->head), given,
                                           node) < 0 ? -1 : there;
     }
+    if (open_item(given) < 0)
+        return -1;
     if (entry->place.count)
         value = Py_XNewRef(at_place(&entry->place, given));
     else if (entry->name != NULL)
@@ -426,7 +443,7 @@ static int read_entry(PyObject *given, Entry *entry)
         return -1;
     const Path *path = place.paths;
     int member = place.count == 1 && path->root == ITEM && path->count == 1 && path->steps->key != NULL;
-    *entry = (Entry){place, member, or_null(read), Py_NewRef(head), or_null(name)};
+    *entry = (Entry){place, is_of_text(&place), member, or_null(read), Py_NewRef(head), or_null(name)};
     return 0;
 }
 

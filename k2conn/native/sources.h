@@ -27,7 +27,7 @@
 
 enum {
     BY_PYTHON, DECIMAL, WHOLE, TIME, NAMED, TEXT, RECEIVED, JOINED, JOINED_TIME, MAGNITUDE, SIGNED, SIGN, CUT, LISTED, GIVEN,
-    NANOS, HOWS
+    NANOS, RECEIPT, HOWS
 }; /* how a value is found */
 
 #define PARTS 16    /* of a text that is put together */
@@ -55,8 +55,10 @@ typedef struct {
     PyObject *read;   /* the full Python reader, of item and scope */
     int given;        /* GIVEN: which of the caller's values */
     PyObject *table;  /* NAMED: value to name; SIGN: True and False to the names of what is above and below zero; DECIMAL: NULL,
-                         or (name, note): what has too many places is rounded, and its text noted */
+                         or (name, note): what has too many places is rounded, and its text noted; RECEIPT, and WHOLE, TIME and
+                         CUT where the time of receipt stands for one that is missing: the note that says so */
     int how, scale;
+    int in_text;      /* whether the value can be read where the item is text */
     wide_int factor, below, least;
     int64_t fewest;   /* the smallest int that is, times `factor`, no less than what is plausible */
     int64_t most;     /* the largest int that is below `below` times `factor` */
@@ -67,7 +69,7 @@ typedef struct {
     PyObject *object; /* owned; NULL where `number` is the value */
 } Value;
 
-static PyObject *notes, *rounded; /* the latter two are attributes of the scope */
+static PyObject *notes, *rounded, *word_received; /* the first two are attributes of the scope */
 
 /* Takes over what Python made: NULL is an exception. 0, or -1 with an exception set. */
 static int take_made(PyObject *made, Value *found)
@@ -97,6 +99,9 @@ static int ask(const Source *source, PyObject *value, Given *given, Value *found
 /* The caller's value. 0, or -1 with an exception set. */
 static int take_given(const Source *source, const Given *given, Value *found)
 {
+    if (given->json != NULL && given->values != NULL && PyList_CheckExact(given->values)
+        && source->given < PyList_GET_SIZE(given->values))
+        return take_made(Py_NewRef(PyList_GET_ITEM(given->values, source->given)), found);
     PyObject *pair = given->values != NULL && PyTuple_CheckExact(given->values)
                              && source->given < PyTuple_GET_SIZE(given->values)
                          ? PyTuple_GET_ITEM(given->values, source->given) : NULL;
@@ -180,21 +185,34 @@ static PyObject *name_for(PyObject *table, PyObject *value)
     return name;
 }
 
+/* What a member of an item is that is text, a new reference; NULL where there is none, or with an exception set. */
+static PyObject *member_of_text(const Given *given, PyObject *key)
+{
+    int at = given->json->nodes[given->node].kind != JSON_DICT ? NOWHERE
+             : json_member(given->json, given->node, (const char *)PyUnicode_1BYTE_DATA(key), PyUnicode_GET_LENGTH(key));
+    return at != NOWHERE && given->json->nodes[at].kind < JSON_LIST ? object_of(given, at) : NULL;
+}
+
 /* A text put together. 1 made, 0 not plain, -1 with an exception set. */
 static int joined(const Text *text, const Given *given, char *out, Py_ssize_t *used)
 {
     *used = 0;
     for (const Part *part = text->parts; part < text->parts + text->count; part++) {
-        PyObject *value = part->given, *attribute = NULL;
+        PyObject *value = part->given, *attribute = NULL; /* the latter owned */
         if (part->key != NULL) {
-            value = PyDict_CheckExact(given->item) ? PyDict_GetItemWithError(given->item, part->key) : NULL;
+            if (given->json != NULL)
+                value = attribute = member_of_text(given, part->key);
+            else
+                value = PyDict_CheckExact(given->item) ? PyDict_GetItemWithError(given->item, part->key) : NULL;
             if (value != NULL && part->cuts != NULL) {
                 value = PyUnicode_CheckExact(value) ? PyDict_GetItemWithError(part->cuts, value) : NULL;
                 value = value != NULL && PyTuple_CheckExact(value) && part->at < PyTuple_GET_SIZE(value)
                           ? PyTuple_GET_ITEM(value, part->at) : NULL;
             }
-            if (value == NULL)
+            if (value == NULL) {
+                Py_XDECREF(attribute);
                 return PyErr_Occurred() ? -1 : 0;
+            }
         } else if (value == NULL) {
             value = attribute = PyObject_GetAttr(given->scope, part->name);
             if (value == NULL)
@@ -341,6 +359,31 @@ static int find_value(const Source *source, Given *given, PyObject **value)
     return *value == NULL && PyErr_Occurred() ? -1 : 0;
 }
 
+/* The time of receipt, for a time that an item does not say: noted. 0, or -1 with an exception set. */
+static int take_receipt(const Source *source, Given *given, Value *found)
+{
+    PyObject *moment = PyObject_GetAttr(given->scope, root_names[RECEIVED_AT]), *noted = PyObject_GetAttr(given->scope, notes);
+    given->asked = 1; /* there are notes */
+    int done = moment == NULL || noted == NULL || !exact_wide(moment, &found->number)
+                       || PyObject_SetItem(noted, source->table, word_received) < 0 ? -1 : 0;
+    if (done < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
+    Py_XDECREF(moment);
+    Py_XDECREF(noted);
+    return done;
+}
+
+/* Whether a value is none, or an empty text. */
+static int is_missing(PyObject *value)
+{
+    return value == NULL || value == Py_None || (PyUnicode_CheckExact(value) && PyUnicode_GET_LENGTH(value) == 0);
+}
+
+static inline int may_be_receipt(const Source *source)
+{
+    return source->table != NULL && (source->how == WHOLE || source->how == TIME || source->how == CUT);
+}
+
 /* A number as it stands in a text. 1 read, 0 where it has no everyday form. */
 static int number_in_text(const Source *source, const JsonText *json, const JsonNode *node, wide_int *found)
 {
@@ -357,39 +400,51 @@ static int number_in_text(const Source *source, const JsonText *json, const Json
     return digits && digits_of(source, json->text + node->start, node->size, found);
 }
 
-/* The value of a source whose item is text that nobody has read: 0, or -1 without an exception where only the full reader
-   knows it, which needs the item; or with one. */
-static int take_of_text(const Source *source, const Given *given, Value *found)
+/* The value of a source whose item is text that nobody has read. 1 read, 0 where only the full reader knows it, which needs
+   the item as an object; -1 with an exception set. */
+static int take_of_text(const Source *source, Given *given, Value *found)
 {
     if (source->how == RECEIVED) {
         found->number = given->moment;
-        return 0;
+        return 1;
     }
+    if (source->text != NULL)
+        return take_joined(source, given, found);
     int node = node_at(&source->place, given);
     if (node != NOWHERE && number_in_text(source, given->json, given->json->nodes + node, &found->number))
-        return 0;
+        return 1;
     PyObject *value = node != NOWHERE ? object_of(given, node) : Py_NewRef(Py_None);
     int done = value == NULL ? -1 : node != NOWHERE ? take_plain(source, value, found) : 0;
+    if (done == 0 && may_be_receipt(source) && is_missing(value))
+        done = take_receipt(source, given, found) < 0 ? -1 : 1;
     PyObject *made = done == 0 && source->call != NULL ? PyObject_CallOneArg(source->call, value) : NULL;
     Py_XDECREF(value);
-    if (done != 0)
-        return done < 0 ? -1 : 0;
     if (made != NULL)
-        return take_made(made, found);
-    if (PyErr_Occurred() && PyErr_ExceptionMatches(given->odd))
+        return take_made(made, found) < 0 ? -1 : 1;
+    if (done == 0 && PyErr_Occurred()) {
+        if (!PyErr_ExceptionMatches(given->odd))
+            return -1;
         PyErr_Clear();
-    return -1;
+    }
+    return done;
 }
 
-/* The value of one source. 0, or -1 with an exception set (or as `take_of_text` has it). */
+/* The value of one source. 0, or -1 with an exception set (or as `open_item` has it). */
 static int take(const Source *source, Given *given, Value *found)
 {
     PyObject *value = NULL;
     found->object = NULL;
-    if (given->json != NULL)
-        return take_of_text(source, given, found);
+    if (source->how == RECEIPT)
+        return take_receipt(source, given, found);
+    if (given->json != NULL && source->in_text) {
+        int done = take_of_text(source, given, found);
+        if (done != 0)
+            return done < 0 ? -1 : 0;
+    }
     if (source->how == GIVEN)
         return take_given(source, given, found);
+    if (open_item(given) < 0)
+        return -1;
     if (source->how == RECEIVED) {
         PyObject *moment = at_place(&source->place, given);
         if (moment == NULL)
@@ -399,7 +454,7 @@ static int take(const Source *source, Given *given, Value *found)
             PyErr_SetString(PyExc_ValueError, "a time of receipt is a whole number");
         return fits ? 0 : -1;
     }
-    if (source->text != NULL) {
+    if (source->text != NULL && given->json == NULL) {
         int done = take_joined(source, given, found);
         if (done != 0)
             return done < 0 ? -1 : 0;
@@ -409,6 +464,8 @@ static int take(const Source *source, Given *given, Value *found)
     int done = value != NULL ? take_plain(source, value, found) : 0;
     if (done == 0 && value != NULL && source->how == DECIMAL && source->table != NULL)
         done = take_rounded(source, value, given, found);
+    if (done == 0 && may_be_receipt(source) && is_missing(value))
+        done = take_receipt(source, given, found) < 0 ? -1 : 1;
     if (done == 0)
         done = ask(source, value, given, found);
     if (source->get != NULL)
@@ -508,6 +565,15 @@ static void forget_source(Source *source)
     Py_CLEAR(source->table);
 }
 
+/* Whether a text can be put together of an item that is text. */
+static int is_joined_of_text(const Text *text)
+{
+    for (int at = 0; text != NULL && at < text->count; at++)
+        if (text->parts[at].key != NULL && !PyUnicode_IS_COMPACT_ASCII(text->parts[at].key))
+            return 0;
+    return text != NULL;
+}
+
 /* A source of (place or expression, converter, reader, how, scale, factor, least, below, table). */
 static int read_source(PyObject *described, Source *source)
 {
@@ -527,7 +593,9 @@ static int read_source(PyObject *described, Source *source)
         || scale < (how == CUT ? -SHORT_DIGITS : 0) || scale > MOST_DIGITS
         || ((how == NAMED || how == SIGN) && !PyDict_CheckExact(table))
         || (how == SIGN && (!has_key(table, Py_True) || !has_key(table, Py_False)))
-        || (how == DECIMAL && table != Py_None && !is_pair(table)) || (how == RECEIVED && place == Py_None)) {
+        || (how == DECIMAL && table != Py_None && !is_pair(table)) || (how == RECEIVED && place == Py_None)
+        || ((how == WHOLE || how == TIME || how == CUT) && table != Py_None && !PyUnicode_CheckExact(table))
+        || (how == RECEIPT && !PyUnicode_CheckExact(table))) {
         PyErr_SetString(PyExc_ValueError, "no such source");
         return -1;
     }
@@ -540,7 +608,7 @@ static int read_source(PyObject *described, Source *source)
     }
     PyObject *get = PyCallable_Check(place) ? Py_NewRef(place) : NULL;
     *source = (Source){source->place, get, or_null(call), Py_NewRef(read), how == GIVEN ? scale : 0, or_null(table), how,
-                       scale, factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
+                       scale, how == RECEIVED || is_of_text(&source->place) || is_joined_of_text(source->text), factor, below, least, is_long(fewest) ? (int64_t)fewest : INT64_MAX,
                        is_long(most) ? (int64_t)most : INT64_MAX, source->text};
     return 0;
 }

@@ -15,20 +15,32 @@ from __future__ import annotations
 
 from k2conn.plan.audit import AUDITED, Audit
 from k2conn.plan.conditions import Affix, ConditionPath, Match
-from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice
+from k2conn.plan.connection import Answer, Connection, Heartbeat, Notice, SplitPath
 from k2conn.plan.connector import Plan, PlanVariable
 from k2conn.plan.encoding import FrameEncoding, SettingValue
-from k2conn.plan.fields import ROOTS, DirectPath, FastConversion, Field, JoinedText, ValuePath
+from k2conn.plan.fields import (
+    ROOTS,
+    DirectPath,
+    FastConversion,
+    Field,
+    JoinedText,
+    RowOther,
+    Separators,
+    ValuePath,
+)
 from k2conn.plan.instruments import Instrument, InstrumentList, ListedInstrument, ListPages, ShownList, SymbolRule
 from k2conn.plan.limits import POLITE_CONNECTS, Backoff, Limits, Rate
 from k2conn.plan.sending import Capture, HttpRequest, MissingRange, SendScope, Template
 from k2conn.plan.steps import Expect, Renewal, Retry, Step
 from k2conn.plan.stream import (
+    MOST_FORMS,
     Backfill,
     BackfillPage,
     Carry,
     ClearRule,
     IdScope,
+    ItemForm,
+    ItemForms,
     Level,
     QuickNumber,
     Sequence,
@@ -43,6 +55,7 @@ from k2conn.symbols import Symbol
 
 __all__ = [
     "AUDITED",
+    "MOST_FORMS",
     "POLITE_CONNECTS",
     "ROOTS",
     "Affix",
@@ -70,6 +83,8 @@ __all__ = [
     "IdScope",
     "Instrument",
     "InstrumentList",
+    "ItemForm",
+    "ItemForms",
     "JoinedText",
     "Json",
     "Level",
@@ -88,11 +103,14 @@ __all__ = [
     "Reader",
     "Renewal",
     "Retry",
+    "RowOther",
     "SendScope",
+    "Separators",
     "Sequence",
     "SettingValue",
     "ShownList",
     "Span",
+    "SplitPath",
     "States",
     "Step",
     "Stream",

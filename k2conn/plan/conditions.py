@@ -29,6 +29,10 @@ class ConditionPath(NamedTuple):
     """
     null_at: Getter | None = None
     """Where a null counts as something that is there: what leads to it."""
+    kind: Getter | None = None
+    """Where all that counts of a value is of which kind it is, and whether it is empty: what leads to it."""
+    captured: Getter | None = None
+    """Where the leaf is whether a value was captured: what leads to that value."""
     affixes: frozenset[Affix] | None = None
     """Where all that is asked of a text is whether it begins or ends so: what it is asked for; else None."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from k2conn.compression import PLAIN, Compression
 from k2conn.framing import Framing
 from k2conn.plan.conditions import Match
 from k2conn.plan.encoding import FrameEncoding
+from k2conn.plan.fields import ValuePath
 from k2conn.plan.limits import Backoff, Limits
 from k2conn.plan.sending import Capture, HttpRequest, Template
 from k2conn.plan.steps import Step
@@ -52,6 +53,15 @@ class Notice:
     reason_text: str = ""
 
 
+class SplitPath(NamedTuple):
+    """Where the messages of a frame are: the elements of a list at the first of ``paths`` that leads to something true,
+    or at the last; without a list the frame is one message. ``whole``: it is one, too, where nothing true is there.
+    """
+
+    paths: tuple[ValuePath, ...]
+    whole: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """One kind of socket of a connector: its address, its requests, and the messages to expect."""
@@ -68,6 +78,8 @@ class Connection:
     each: Getter | None = None
     """Where one frame holds several messages."""
     each_text: str = ""
+    split: SplitPath | None = None
+    """The same as data; None where it is more."""
     limits: Limits = field(default_factory=Limits)
     before: tuple[HttpRequest, ...] = ()
     steps: tuple[Step, ...] = ()

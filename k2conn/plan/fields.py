@@ -48,6 +48,13 @@ ROOTS = ("item", "message", "state", "key", "received_at")
 """Where a plain path may begin: the item, or what the scope calls so."""
 
 
+class RowOther(NamedTuple):
+    """A step of a path: of a list the first row that is not null, and whose element ``at`` is not this text."""
+
+    at: int
+    text: str
+
+
 class ValuePath(NamedTuple):
     """Keys and indexes, one after the other: of a dict its member, of a list its element, of all else nothing.
 
@@ -55,7 +62,7 @@ class ValuePath(NamedTuple):
     """
 
     root: str
-    steps: tuple[str | int, ...]
+    steps: tuple[str | int | RowOther, ...]
 
 
 class DirectPath(NamedTuple):
@@ -71,7 +78,18 @@ class DirectPath(NamedTuple):
     rounded: bool = False
     """Whether the field's reader rounds what ``convert`` refuses."""
     source: Getter | None = None
-    """Where the text stands of which alone ``get`` makes its value, by a pattern or another case."""
+    """Where the text stands of which alone ``get`` makes its value, by a pattern, a table or another case."""
+    captured: bool = False
+    """Whether ``get`` reads what was captured, beside that."""
+
+
+class Separators(NamedTuple):
+    """How the digits of a number text are set apart: what stands between groups of three, empty where nothing does,
+    and what stands before the decimals.
+    """
+
+    thousands: str
+    decimal: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +113,12 @@ class Field:
 
     of_symbol: bool = False
     """Whether all records of a symbol have the same value: nothing but `$symbol` is read."""
+    receipt: str = ""
+    """Where the time of receipt, in microseconds, stands for one that the item does not say: the note that says so."""
     words: frozenset[str] = frozenset()
     """The texts that it knows, where it knows them all; else none."""
+    separators: Separators | None = None
+    """Those of a number, where the connector file says any."""
 
     @property
     def key(self) -> str | None:

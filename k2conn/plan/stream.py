@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from k2conn.intervals import Interval
 from k2conn.plan.audit import Audit
-from k2conn.plan.conditions import Match
-from k2conn.plan.fields import Field
+from k2conn.plan.conditions import ConditionPath, Match
+from k2conn.plan.fields import Field, ValuePath
 from k2conn.plan.limits import Rate
 from k2conn.plan.sending import HttpRequest, Template
 from k2conn.plan.values import Condition, Getter, Json, Reader
@@ -112,6 +112,31 @@ class States:
     """Whether the states of what is not over are records, too."""
 
 
+MOST_FORMS = 4
+"""That the items of a message may have, by one expression."""
+
+
+class ItemForm(NamedTuple):
+    """Where items are, by ``kind``: *path*, the elements of a list at the end of the first of ``paths`` that leads to
+    something true (or of the last), or the object that is there; *rows*, elements of lists at the last of ``paths``,
+    in elements of lists at the one before it, and so on; *listed*, what stands at the end of each path.
+    """
+
+    kind: str
+    paths: tuple[ValuePath, ...]
+
+
+class ItemForms(NamedTuple):
+    """The forms that the value of ``each`` may have, and which one that is in a message; None: no items, or another.
+
+    ``leaves`` are those whose values decide it.
+    """
+
+    forms: tuple[ItemForm, ...]
+    choose: Callable[[Json, Scope], int | None]
+    leaves: tuple[ConditionPath, ...]
+
+
 class Level(NamedTuple):
     """One level of ``each``: what finds the items in what the level before it found."""
 
@@ -191,6 +216,8 @@ class Stream:
     states: States | None = None
     also: bool = False
     """Whether it takes its messages also where a stream before it takes them, too."""
+    forms: ItemForms | None = None
+    """Where ``each`` finds its items, as data; None where that is more than data says."""
     inner: tuple[Level, ...] = ()
     """The further levels of ``each``: items of items."""
     distinct: bool = False

@@ -17,6 +17,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic, wall_us
+from k2conn.ending_tasks import end_tasks
 from k2conn.engine.accounting.troubles import TroubleKind
 from k2conn.engine.conversation.session import Action, CallAgain, Close, EndCause, Note, NoteKind, Send, Session
 from k2conn.engine.conversation.session_ids import session_ids
@@ -213,9 +214,7 @@ class VenueConnection:
         try:
             await self._transport.run(self._opened, self._frames, self._relieved)
         finally:
-            if self._calling is not None:
-                self._calling.cancel()
-                await asyncio.gather(self._calling, return_exceptions=True)
+            await end_tasks(self._calling)
             if self._closing is not None:
                 await asyncio.gather(self._closing, return_exceptions=True)
                 self._closing = None

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from k2conn.clock import monotonic, wall_us
+from k2conn.ending_tasks import end_tasks
 from k2conn.engine.accounting.dead_letter import DEAD_SUFFIX, Origin, dead_letter, whole_frame
 from k2conn.engine.accounting.figures import ConversationFigures
 from k2conn.engine.accounting.frame_letters import SharedAccount
@@ -280,8 +281,7 @@ class Runner:
             had = await unless_stopped(turn.wait(), stop)
             return had
         finally:
-            warming.cancel()
-            await asyncio.gather(warming, return_exceptions=True)
+            await end_tasks(warming)
             if not had:
                 await self.sink.close()
 
@@ -294,15 +294,11 @@ class Runner:
         self.warm.set()
 
     async def _let_go(self) -> None:
-        """Stops connectors that have handed nothing on."""
+        """Stops connectors that have handed nothing on. One of their connections may wait for room in a sink that will
+        never have any.
+        """
         self.stopping = True
-        tasks = list(self._tasks.values())
-        await asyncio.gather(*(self._told_to_stop(connector) for connector in self._tasks))
-        if tasks:
-            await asyncio.wait(tasks, timeout=RECEIVE_WITHIN)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._stop_receiving(list(self._tasks.values()))
 
     def _in_vain(self) -> bool:
         """Whether no connection ever stood; a run that ends before one could have does not count."""
@@ -602,12 +598,11 @@ class Runner:
         try:
             async with asyncio.timeout(RECEIVE_WITHIN):
                 await asyncio.gather(*(self._told_to_stop(connector) for connector in self._tasks))
-                await asyncio.wait(tasks)
+                if tasks:
+                    await asyncio.wait(tasks)
         except TimeoutError:
             self._log.warning("sockets did not close in time", within=RECEIVE_WITHIN)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(*tasks)
 
     async def _finish(self) -> int:
         """Commits what was taken in, and closes the sink; how much could not be."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+from k2conn.ending_tasks import end_tasks
+
 
 async def unless_stopped(work: Awaitable[object], stop: asyncio.Event) -> bool:
     """Does the work to its end, unless ``stop`` is set before: then it is cancelled. Whether it was done; raises what
@@ -19,6 +21,4 @@ async def unless_stopped(work: Awaitable[object], stop: asyncio.Event) -> bool:
             return True
         return False
     finally:
-        stopping.cancel()
-        working.cancel()
-        await asyncio.gather(working, stopping, return_exceptions=True)
+        await end_tasks(working, stopping)

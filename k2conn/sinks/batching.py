@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from k2conn.avro import RecordSchema
+from k2conn.ending_tasks import end_tasks
 from k2conn.envelope import Envelope
 from k2conn.errors import K2Error, SinkError, Unreachable
 from k2conn.sinks import Reject, Settle, SinkStatus
@@ -186,9 +187,7 @@ class BatchingSink:
 
     async def close(self) -> None:
         """See `Sink.close`."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         for lane in self._lanes.values():
             if lane.timer is not None:
                 lane.timer.cancel()

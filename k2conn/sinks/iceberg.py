@@ -184,7 +184,8 @@ class LakeBatches:
 
         threading.Thread(target=run, name="iceberg", daemon=True).start()
         try:
-            return await asyncio.wait_for(done, within)
+            async with asyncio.timeout(within):
+                return await done
         except TimeoutError:
             raise Unreachable(f"lake {self._settings.place}: no answer within {within:g} s") from None
 

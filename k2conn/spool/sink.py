@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, cast
 
 from k2conn.avro import RecordSchema
+from k2conn.ending_tasks import end_tasks
 from k2conn.envelope import Envelope
 from k2conn.errors import Superseded, Unreachable
 from k2conn.sinks import JournalSink, Reject, Settle, SpoolableSink, putter
@@ -168,9 +169,7 @@ class SpoolingSink:
 
     async def close(self) -> None:
         """Close the inner sink and the files. What is on the disk is for the next start."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
         self._tasks.clear()
         await self._inner.close()
         for one in self._logs():

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import Unreachable
 from k2conn.monitoring.board.query import asked_board
 from k2conn.monitoring.board.watching import BoardWatch
@@ -73,9 +74,7 @@ class Worker:
             unsent = outcome.unsent
         finally:
             channel.send({"report": runner.report(), "unsent": unsent})
-            for task in tasks:
-                task.cancel()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
+            ended = await end_tasks(*tasks)
             await channel.close()
             for one in ended:
                 if isinstance(one, Exception):

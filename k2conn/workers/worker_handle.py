@@ -13,6 +13,7 @@ from typing import Any
 
 from k2conn.child_python import child_environment
 from k2conn.clock import monotonic
+from k2conn.ending_tasks import end_tasks
 from k2conn.workers.assignment import Assignment
 from k2conn.workers.channel import IDENTITY, TAP, Channel, WorkerIdentity
 from k2conn.workers.merged_tap import TapFeed
@@ -90,9 +91,7 @@ class WorkerHandle:
         """The process has ended, or the parent itself ends by a bug: nothing of it is left running or waited for."""
         self.kill()
         self.up, self._process = False, None
-        if listening is not None:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        await end_tasks(listening)
         if self._channel is not None:
             channel, self._channel = self._channel, None
             await channel.close()

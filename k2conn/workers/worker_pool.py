@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from k2conn.child_python import child_command
+from k2conn.ending_tasks import end_tasks
 from k2conn.engine.resilience.backoff import BackoffDelays
 from k2conn.errors import K2Error, SettingsError, SinkError, Unreachable
 from k2conn.monitoring.board.document import Board, board_document
@@ -109,9 +110,7 @@ class WorkerPool:
             await asyncio.wait({*keeping, stopping, ending}, return_when=asyncio.FIRST_COMPLETED)
             codes = await self._stop(keeping)
         finally:
-            for task in (*keeping, stopping, ending):
-                task.cancel()
-            await asyncio.gather(*keeping, stopping, ending, return_exceptions=True)  # kills what is left
+            await end_tasks(*keeping, stopping, ending)  # kills what is left
         return self._outcome(codes)
 
     def kill(self) -> None:

@@ -69,6 +69,7 @@ def test_it_is_proven(text: str, tmp_path: Path) -> None:
 def test_a_changed_frame_that_can_still_be_read_loses_its_end() -> None:
     assert corrupted(b"\1abc") == b"\xfeabc"
     assert corrupted(b"\1abc", lambda frame: frame[0] == 0xFE) == b"\1ab"
+    assert corrupted("T;BTC;1.5;2", lambda frame: str(frame).count(";") == 3) == "T;BTC"
 
 
 def test_a_word_that_stands_for_a_secret_in_tests_is_a_part_of_others(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from k2conn.cli.explain import run as explain
 from tests.integration.test_demo import end, start
+from tests.support.plans import HEAD
 
 VENUE = (Path(__file__).parent / "data" / "odd.yaml").read_text()
 EXPLAINED = (
@@ -74,3 +75,80 @@ def test_from_a_file_by_a_mock_and_a_process_to_records(venue: Path, tmp_path: P
         assert timedelta(minutes=-5) < record["timestamp"] - before < timedelta(minutes=5)
         assert record["price"] > 0
     assert records_of(tmp_path / "data", "quote_id")
+
+
+COMMA = HEAD + """
+connection: {url: "wss://venue.example/{$symbols}"}
+streams:
+  trade:
+    when: {ch: trade}
+    fields:
+      symbol: s
+      trade_id: i
+      price: {from: p, thousands: ".", decimal: ","}
+      quantity: {from: q, decimal: ","}
+      timestamp: {from: t, unit: ms}
+      side: {value: UNKNOWN}
+tests:
+  - name: a trade
+    received: {ch: trade, s: BTC-USD, i: 7, p: "64.123,50", q: "1,2345", t: 1767323040000}
+    records: [{price: "64123.5", quantity: "1.2345"}]
+"""
+
+
+def test_a_mock_writes_numbers_with_the_separators_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "venue.yaml"
+    path.write_text(COMMA)
+    mock = start("mock", str(path), "--rate", "100")
+    assert mock.stdout is not None
+    variables = dict([mock.stdout.readline().strip().split("=", 1)])
+    try:
+        run = start("run", str(path), "--sink", "file", "--folder", str(tmp_path / "data"), "--max-records", "60",
+                    "--port", "-1", **variables)
+        _, err = end(run, 60)
+        assert run.returncode == 0, err
+    finally:
+        mock.terminate()
+        end(mock)
+    trades = [one for one in records_of(tmp_path / "data", "trade_id") if one["symbol"] == "BTCUSD"]
+    prices = {record["price"] for record in trades}
+    assert len(prices) > 1
+    assert all(1000 < price < 1_000_000 for price in prices), "near where they were"
+    assert len({record["quantity"] for record in trades}) > 1
+    assert not list((tmp_path / "data").rglob("*.jsonl")), "nothing is a dead letter"
+
+
+ROWS = """
+connector: venue
+exchange: VENUE
+asset_class: equities
+docs: https://docs.example/files
+symbols: {default: [SAP], form: {form: "{base}", quote: EUR}}
+connection:
+  url: file://
+  codec: {text: csv, delimiter: ";"}
+streams:
+  trade:
+    when: "@"
+    fields:
+      symbol: name
+      trade_id: {text: "{$file}-{$row}"}
+      price: {from: price, decimal: ",", thousands: "."}
+      quantity: {from: size, decimal: ",", thousands: "."}
+      timestamp: {from: time, unit: iso8601, zone: Europe/Berlin}
+      side: {value: UNKNOWN}
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"K2CONN_PURE_PYTHON": "1"}])
+def test_files_with_a_comma_before_the_decimals(tmp_path: Path, variables: dict[str, str]) -> None:
+    (tmp_path / "venue.yaml").write_text(ROWS)
+    rows = ["name;price;size;time", "SAP;1.234,56;1.000;2026-01-02T09:00:00", "SAP;99,5;10;2026-01-02T09:00:01",
+            "SAP;99.5;10;2026-01-02T09:00:02"]
+    (tmp_path / "day.csv").write_text("\n".join(rows) + "\n")
+    process = start("load", str(tmp_path / "venue.yaml"), str(tmp_path / "day.csv"), "--sink", "file", "--folder",
+                    str(tmp_path / "data"), **variables)
+    out, err = end(process, 60)
+    assert "dead letters: 1 bad-number" in out + err
+    found = [(str(one["price"]), str(one["quantity"])) for one in records_of(tmp_path / "data", "trade_id")]
+    assert found == [("1234.56000000", "1000.00000000"), ("99.50000000", "10.00000000")]

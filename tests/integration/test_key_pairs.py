@@ -8,13 +8,16 @@ import hmac
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -52,15 +55,15 @@ def verify(algorithm: str, signature: bytes, text: bytes) -> None:
         RSA.public_key().verify(signature, text, padding.PSS(padding.MGF1(SHA256()), 32), SHA256())
 
 
-@pytest.mark.parametrize("algorithm", KEYS)
-def test_a_venue_lets_in_who_has_the_private_key(algorithm: str, tmp_path: Path) -> None:
-    let_in = []
+def let_in(connection: str, key: str, check: Callable[[Headers], str], folder: Path) -> None:
+    """Runs a connector with its key in a file: it gets records from a venue that looks at its headers, and nothing that
+    it says shows the key, or the secret that ``check`` finds in the headers.
+    """
+    shown = []
 
     def talk(client: ServerConnection) -> None:
         assert client.request is not None
-        said = client.request.headers
-        verify(algorithm, base64.b64decode(said["X-Signature"]), f"{said['X-Time']}GET/ws".encode())
-        let_in.append(said["X-Signature"])
+        shown.append(check(client.request.headers))
         client.recv()
         try:
             for number in range(1000):
@@ -71,21 +74,64 @@ def test_a_venue_lets_in_who_has_the_private_key(algorithm: str, tmp_path: Path)
 
     with serve(talk, "127.0.0.1", 0) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        spec, key = tmp_path / "venue.yaml", tmp_path / "key.pem"
-        spec.write_text(HEAD + CONNECTION % (server.socket.getsockname()[1], algorithm) + STREAMS)
-        key.write_text(pem(algorithm))
+        spec, file = folder / "venue.yaml", folder / "key.pem"
+        spec.write_text(HEAD + connection.replace("PORT", str(server.socket.getsockname()[1])) + STREAMS)
+        file.write_text(key)
         done = subprocess.run(
             [sys.executable, "-m", "k2conn", "run", spec, "--sink", "console", "--max-records", "3", "--port", "-1",
              "--symbols", "BTC-USD", "--log-level", "debug"],
-            cwd=tmp_path, env=environment(K2_VENUE_KEY_FILE=str(key)), capture_output=True, text=True, timeout=120,
+            cwd=folder, env=environment(K2_VENUE_KEY_FILE=str(file)), capture_output=True, text=True, timeout=120,
         )
         server.shutdown()
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert done.stdout.count('"type": "trade"') == 3
-    assert len(let_in) == 1
-    assert not [line for line in pem(algorithm).splitlines()[1:-1] if line in said]
-    assert let_in[0] not in said
+    assert len(shown) == 1
+    assert not [line for line in key.splitlines()[1:-1] if line in said]
+    assert shown[0] not in said
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_venue_lets_in_who_has_the_private_key(algorithm: str, tmp_path: Path) -> None:
+    def check(headers: Headers) -> str:
+        signature = headers["X-Signature"]
+        verify(algorithm, base64.b64decode(signature), f"{headers['X-Time']}GET/ws".encode())
+        return signature
+
+    let_in(CONNECTION.replace("%d", "PORT") % algorithm, pem(algorithm), check, tmp_path)
+
+
+TOKEN = """
+connection:
+  url: ws://127.0.0.1:PORT/ws
+  sign:
+    jwt: {header: {kid: mine}, claims: {sub: mine, nbf: $now_s}, lifetime: 2m}
+    key: $env.K2_VENUE_KEY
+    algorithm: ecdsa-p256-sha256
+  headers: {Authorization: "Bearer {$signature}"}
+  steps:
+    - send: {op: sub, symbols: $symbols}
+      for: trade
+      expect: first-data
+"""
+
+
+def test_a_venue_lets_in_who_shows_a_token(tmp_path: Path) -> None:
+    private = ec.generate_private_key(ec.SECP256R1())
+    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+    def check(headers: Headers) -> str:
+        token = headers["Authorization"].removeprefix("Bearer ")
+        text, _, signature = token.rpartition(".")
+        raw = base64.urlsafe_b64decode(signature + "==")
+        numbers = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
+        private.public_key().verify(numbers, text.encode(), ec.ECDSA(SHA256()))
+        claims = exactjson.decode(base64.urlsafe_b64decode(text.partition(".")[2] + "=="))
+        assert claims["exp"] - claims["nbf"] == 120
+        assert abs(claims["nbf"] - time.time()) < 60
+        return token
+
+    let_in(TOKEN, key, check, tmp_path)
 
 
 def test_what_is_wrong_with_a_key_is_said_at_start(tmp_path: Path) -> None:

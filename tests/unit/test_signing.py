@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -56,6 +57,14 @@ def test_ed25519_signatures_are_those_of_the_key_however_it_is_written() -> None
         assert signed("ed25519", raw.hex(), "hex") == wanted
 
 
+def test_the_numbers_of_an_ecdsa_signature_stand_side_by_side() -> None:
+    for _ in range(20):  # one of them begins with a zero now and then
+        found = signed("ecdsa-p256-sha256", pem(ELLIPTIC))
+        assert len(found) == 64
+        der = encode_dss_signature(int.from_bytes(found[:32], "big"), int.from_bytes(found[32:], "big"))
+        ELLIPTIC.public_key().verify(der, TEXT, ec.ECDSA(SHA256()))
+
+
 def test_ed25519_agrees_with_rfc_8032() -> None:
     """The first test of its section 7.1, over the empty text."""
     secret = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60"
@@ -75,7 +84,10 @@ PUBLIC = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicK
     ("rsa-sha256", "pem", PUBLIC, "it holds a public key"),
     ("rsa-sha256", "pem", pem(ED25519), "rsa-sha256 signs with an RSA key, and this is an Ed25519 key"),
     ("ed25519", "pem", pem(RSA), "ed25519 signs with an Ed25519 key, and this is an RSA key"),
-    ("ed25519", "pem", pem(ELLIPTIC), "ed25519 signs with an Ed25519 key, and this is an elliptic-curve key"),
+    ("ecdsa-p256-sha256", "pem", pem(ec.generate_private_key(ec.SECP384R1())),
+     "ecdsa-p256-sha256 signs with an ECDSA P-256 key, and this is an elliptic-curve key"),
+    ("ecdsa-p256-sha256", "pem", pem(ED25519), "signs with an ECDSA P-256 key, and this is an Ed25519 key"),
+    ("ed25519", "pem", pem(ELLIPTIC), "ed25519 signs with an Ed25519 key, and this is an ECDSA P-256 key"),
     ("ed25519", "hex", "xyzxyz", "the signing key is no hex"),
     ("ed25519", "base64", "!!", "the signing key is no base64"),
     ("ed25519", "hex", "0011", "an Ed25519 key has 32 bytes (or 64, with its public key), and this one 2"),

@@ -15,6 +15,7 @@ from k2conn.api.openapi import problems
 from k2conn.api.parameters import NeededText, Text, texts_of
 from k2conn.api.problems import RequestRefused, misunderstood
 from k2conn.api.service import Service
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import known
 
 QUIET = 15.0
@@ -89,9 +90,7 @@ class _Events(Response):
                     last = f"event: behind\ndata: {BEHIND}\n\n" if listener.behind else "event: end\ndata: \n\n"
                     await send({"type": "http.response.body", "body": last.encode(), "more_body": False})
             finally:
-                gone.cancel()
-                sending.cancel()
-                await asyncio.gather(gone, sending, return_exceptions=True)
+                await end_tasks(gone, sending)
 
 
 async def _send_events(listener: Listener, send: Send) -> None:
@@ -118,9 +117,7 @@ async def _talk(socket: WebSocket, listener: Listener) -> None:
         elif sending.exception() is None:
             await socket.close(*((1013, BEHIND) if listener.behind else (1001, "the server stops")))
     finally:
-        gone.cancel()
-        sending.cancel()
-        await asyncio.gather(gone, sending, return_exceptions=True)
+        await end_tasks(gone, sending)
 
 
 async def _hear(socket: WebSocket) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from k2conn.cli.board.sources import BoardSource
 from k2conn.cli.messages import show
 from k2conn.cli.run_options import RunOptions
+from k2conn.ending_tasks import end_tasks
 from k2conn.runner.event_log import get_logger
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ async def board_while(source: BoardSource, stop: asyncio.Event) -> AsyncIterator
     finally:
         app.exit()
         _, late = await asyncio.wait({showing}, timeout=_GOES_WITHIN)
-        if late:
-            showing.cancel()
-            await asyncio.gather(showing, return_exceptions=True)
+        await end_tasks(*late)
         show(*app.said, error=True)
 
 

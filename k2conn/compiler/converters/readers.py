@@ -110,11 +110,18 @@ def _choose(rules: Rules, scope: Scope) -> Convert:
     raise RecordError(None, None, None, "bad-number", "no `scale` rule is for this symbol")
 
 
+def receipt_note(name: str) -> str:
+    """The entry of vendor_data that says that a time is the receipt's."""
+    return f"{name}_source"
+
+
 def received(name: str, unit: int) -> Reader:
     """The receipt time in a unit of so many microseconds; the record's vendor_data then says that it is."""
 
+    note = receipt_note(name)
+
     def read(_: Any, scope: Scope) -> int:
-        scope.notes[f"{name}_source"] = "received"
+        scope.notes[note] = "received"
         return scope.received_at // unit
 
     return read

@@ -2,7 +2,7 @@
 
 A scale is what a number is multiplied by (``0.01``) or divided by (``100``), how many of its digits stand behind the
 point (``2``), or the power of ten that it is multiplied by (``-2``). Also numbers whose digits stand in groups of
-three.
+three, and whose decimals stand behind a comma.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from k2conn import exactjson
 from k2conn.compiler.converters.decimals import EXACT, read_number
 from k2conn.errors import RecordError
-from k2conn.plan import Getter, Reader
+from k2conn.plan import Getter, Reader, Separators
 from k2conn.scope import Scope
 
 Convert = Callable[[Any], Any]
@@ -23,6 +23,8 @@ LEAST, MOST = Decimal("1e-30"), Decimal("1e30")
 """What a number may be multiplied by."""
 _MOST_DIGITS = 30
 _LONGEST = 200
+POINT = "."
+"""What stands before the decimals where nothing else is said."""
 _KNOWN = 1000
 """Scales whose converter is kept: a venue may send any number of them."""
 
@@ -124,17 +126,27 @@ def _wrong(detail: str) -> RecordError:
     return RecordError(None, None, None, "bad-number", detail)
 
 
-def ungrouped(convert: Convert, separator: str) -> Convert:
-    """A converter of number text whose digits may stand in groups of three, such as ``1,234.5``."""
-    one = re.escape(separator)
-    grouped = re.compile(rf"[-+]?[0-9]{{1,3}}(?:{one}[0-9]{{3}})+(?:\.[0-9]*)?\Z")  # the separator is no point
+def punctuated(convert: Convert, separators: Separators) -> Convert:
+    """A converter of number text as `separators` spell it, such as ``1.234,5``. Whatever has them in another place, or
+    others, is no number: nothing is guessed of it.
+    """
+    thousands, mark = separators
+    one, point = re.escape(thousands), re.escape(mark)
+    grouped = re.compile(rf"[-+]?[0-9]{{1,3}}(?:{one}[0-9]{{3}})+(?:{point}[0-9]*)?\Z")
+    plain = re.compile(rf"[-+]?(?:[0-9]+{point}?[0-9]*|{point}[0-9]+)(?:[eE][-+]?[0-9]{{1,4}})?\Z")
 
     def read(value: Any) -> Any:
-        if type(value) is str and separator in value:
-            if not grouped.match(value[:_LONGEST + 1]) or len(value) > _LONGEST:
-                raise _wrong(f"'{value[:40]}' is no number in groups of three digits")
-            value = value.replace(separator, "")
-        return convert(value)
+        if type(value) is not str:
+            return convert(value)
+        text = value
+        if thousands and thousands in text:
+            if not grouped.match(text[:_LONGEST + 1]) or len(text) > _LONGEST:
+                raise _wrong(f"'{text[:40]}' is no number in groups of three digits")
+            text = text.replace(thousands, "")
+        if mark != POINT and text:
+            if len(text) > _LONGEST or not plain.match(text):
+                raise _wrong(f"'{value[:40]}' is no number whose decimals stand behind '{mark}'")
+            text = text.replace(mark, POINT)
+        return convert(text)
 
     return read
-

@@ -12,7 +12,7 @@ from typing import Any
 
 from k2conn.compiler.expressions.closures import ClosureCompiler
 from k2conn.compiler.expressions.plain_paths import Name
-from k2conn.plan import Affix, ConditionPath
+from k2conn.plan import Affix, ConditionPath, Getter
 
 _CHAINS = ("field", "subexpression", "index_expression", "index", "identity", "current")
 _WALKS = ("projection", "value_projection", "filter_projection", "flatten")
@@ -39,13 +39,14 @@ class _Leaves:
         self._nodes: dict[str, Any] = {}
         self._wanted: dict[str, frozenset[Any] | None] = {}
         self._affixes: dict[str, frozenset[Affix] | None] = {}
+        self._kinds: dict[str, Getter] = {}
 
     def of(self, tree: Any, truth: bool) -> tuple[ConditionPath, ...] | None:
         if tree is None or not self._collect(tree, truth):
             return None
         return tuple(
             ConditionPath(text, ClosureCompiler(True).compile(leaf), head=_head(leaf), wanted=self._wanted[text],
-                          affixes=self._affixes[text])
+                          affixes=self._affixes[text], kind=self._kinds.get(text))
             for text, leaf in self._nodes.items()
         )
 
@@ -58,6 +59,9 @@ class _Leaves:
             return True
         if kind == "comparator" and _pure(node):
             self._add(repr(node), node, frozenset())  # it is true, false or null
+            asked = _kind_asked(node)
+            if asked is not None:
+                self._kinds[repr(node)] = ClosureCompiler(True).compile(asked)
             return True
         if kind == "function_expression" and self._begins_or_ends(node):
             return True
@@ -100,6 +104,20 @@ class _Leaves:
         self._nodes[text] = node
         self._wanted[text] = _ANY if known is None or wanted is None else known | wanted
         self._affixes[text] = None if affixes is None or affix is None else affixes | {affix}
+
+
+def _kind_asked(node: Any) -> Any:
+    """The plain path of whose value a comparison asks nothing but its kind (`type(@) == 'array'`), or whether it is an
+    empty list or object; None where it asks more.
+    """
+    left, right = node["children"]
+    if node["value"] not in ("eq", "ne") or right["type"] != "literal":
+        return None
+    if left["type"] == "function_expression" and left["value"] == "type" and len(left["children"]) == 1:
+        (left,) = left["children"]
+    elif right["value"] not in ([], {}):
+        return None
+    return left if _chain(left) is not None else None
 
 
 def _is_text(value: Any) -> bool:

@@ -87,6 +87,20 @@ class ExactFunctions(DecimalFunctions):
     def _func_items(self, arg: Any) -> Any:
         return [[key, value] for key, value in arg.items()]
 
+    @signature({"types": ["object"]})
+    def _func_rows(self, columns: Any) -> Any:
+        """A column that is not there is null in each row."""
+        there = {name: column for name, column in columns.items() if column is not None}
+        if not there:
+            return None
+        if wrong := next((name for name, column in there.items() if not isinstance(column, list)), None):
+            raise ValueError(f"the column '{wrong}' is no array")
+        count = len(next(iter(there.values())))
+        if other := next((name for name, column in there.items() if len(column) != count), None):
+            raise ValueError(f"columns have as many values as each other: '{next(iter(there))}' has {count}, "
+                             f"'{other}' {len(there[other])}")
+        return [dict(zip(there, row, strict=True)) for row in zip(*there.values(), strict=True)]
+
     @signature({"types": []})
     def _func_to_string(self, arg: Any) -> Any:
         return arg if isinstance(arg, str) else exactjson.encode(arg).decode()

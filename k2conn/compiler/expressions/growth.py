@@ -19,7 +19,7 @@ _WIDE = ("message", "parent", "state")
 _CHARACTERS = 16
 """Of a literal text that count as one copy."""
 _OF_ALL = (
-    "from_json", "items", "keys", "map", "max_by", "merge", "min_by", "not_null", "reverse", "sort", "sort_by",
+    "from_json", "items", "keys", "map", "max_by", "merge", "min_by", "not_null", "reverse", "rows", "sort", "sort_by",
     "to_array", "values",
 )
 """Functions that give their arguments, or parts of them, back; all others give a number, a truth value or a word."""

@@ -20,6 +20,7 @@ from k2conn.compiler.language.document import Document, Path
 from k2conn.compiler.language.durations import out_of_bounds
 from k2conn.compiler.language.fit import fits, matches
 from k2conn.compiler.language.problems import known, short
+from k2conn.printable import visible
 from k2conn.records import RecordType, known_records, load_record
 from k2conn.resources import schemas_folder
 
@@ -249,6 +250,12 @@ def _description(error: ValidationError) -> str:
     return text[0].lower() + text[1:].rstrip(".")
 
 
+def _distinct(value: Any) -> str:
+    """A value that may stand there, in quotes where it is a sign that would be lost among others."""
+    text = str(value)
+    return text if text.isalnum() or len(text) > 1 else f"'{visible(text)}'"
+
+
 def _words(error: ValidationError) -> tuple[str, str]:
     value: Any = error.validator_value
     instance: Any = error.instance
@@ -256,7 +263,7 @@ def _words(error: ValidationError) -> tuple[str, str]:
     if error.validator == "type":
         return "type", f"must be {_types(value)}, not {_kind(instance)}{_expected(error, _types(value), instance)}"
     if error.validator == "enum":
-        return "value", f"'{shown}' is not allowed{known(shown, map(str, value))}"
+        return "value", f"'{shown}' is not allowed{known(shown, map(_distinct, value))}"
     if error.validator == "const":
         return "value", f"'{shown}' is not allowed; it must be '{value}'"
     if error.validator == "pattern":

@@ -138,7 +138,8 @@ def _more(
     for one in captured:  # whether a value was captured is a leaf of its own: what was captured changes
         head = own[0].head if len(own) == 1 else None
         text = f"{expression.text} in {one.name}"
-        found.append(ConditionPath(text, _captured(expression.get, one), head=head, wanted=frozenset()))
+        found.append(ConditionPath(text, _captured(expression.get, one), head=head, wanted=frozenset(),
+                                   captured=expression.get))
     if expression.there is not None and any(one in _EXACT for one in values if isinstance(one, _Presence)):
         # whether something is there is a leaf of its own: a value of null looks like nothing
         found += [

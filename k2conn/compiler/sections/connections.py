@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
+from k2conn.compiler.expressions.expressions import compile_expression
+from k2conn.compiler.expressions.item_forms import split_path
 from k2conn.compiler.expressions.templates import Compiled
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration, rate, size
@@ -108,6 +110,7 @@ class ConnectionCompiler(SectionCompiler):
             named_by_venue=frozenset[str]().union(*map(_learnt_names, urls)),
             hosts=tuple(host.lower() for host in said.get("hosts", ())),
             each_text=said.get("each", ""),
+            split=split_path(compile_expression(said["each"]).tree) if parts["each"] is not None else None,
             per=said.get("per"),
             replicas=said.get("replicas", 1),
             **parts,

@@ -28,6 +28,7 @@ from k2conn.compiler.converters.readers import (
     or_received,
     placed,
     reader,
+    receipt_note,
     received,
     rounding,
     small_number,
@@ -36,7 +37,7 @@ from k2conn.compiler.converters.readers import (
     texts,
     whole_number,
 )
-from k2conn.compiler.converters.scales import SCALE_WORDS, ratio, scaled_by_value, ungrouped
+from k2conn.compiler.converters.scales import POINT, SCALE_WORDS, punctuated, ratio, scaled_by_value
 from k2conn.compiler.converters.sides import (
     inverted,
     mapped_side,
@@ -54,10 +55,11 @@ from k2conn.compiler.language.problems import known, short
 from k2conn.compiler.sections.conditions import compile_match
 from k2conn.compiler.sections.context import CompileContext
 from k2conn.compiler.sections.tables import looked_up_in
-from k2conn.compiler.sections.texts import PutTogether, put_together
+from k2conn.compiler.sections.texts import PutTogether, joined_parts, put_together
 from k2conn.compiler.sections.times_of_day import compile_time_of_day
 from k2conn.errors import RecordError
-from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader
+from k2conn.plan import Condition, DirectPath, FastConversion, Field, Getter, JoinedText, Reader, Separators
+from k2conn.printable import visible
 from k2conn.records import TIMES
 
 _RECEIVED = "$received_at"
@@ -153,8 +155,23 @@ class FieldCompiler:
     # -- numbers
 
     def _decimal(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
+        separators = _separators(said)
+        if separators is None:
+            return self._number_field(target, said, path)
+        thousands, mark = separators
+        if thousands == mark:
+            text = f"`{mark}` cannot stand between groups of digits and before the decimals"
+            text += ': where it stands between groups, say what stands before the decimals, `decimal: ","`' \
+                if "decimal" not in said else ""
+            self.note((*path, "thousands"), "value", text, at_key=True)
+            return None
+        found = self._number_field(target, said, path)
+        words = f", groups of digits by '{visible(thousands)}'" if thousands else ""
+        words += f", decimals after '{mark}'" if mark != POINT else ""
+        return found and replace(found, separators=separators, converter=found.converter + words)
+
+    def _number_field(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         scale, magnitude, signed = said.get("scale"), said.get("magnitude") is True, said.get("signed") is True
-        grouped = "thousands" in said
         if magnitude and signed:
             self.note((*path, "signed"), "value", "`magnitude` drops the sign: say one of the two", at_key=True)
             return None
@@ -166,8 +183,9 @@ class FieldCompiler:
             words = f" * {exactjson.spell(scale)}" if scale is not None else ""
             words = f"decimal({target.precision},{target.scale}){words}"
             words += ", magnitude" if magnitude else ", signed" if signed else ""
-            words += f", groups of digits by '{said['thousands']}'" if grouped else ""
-            how = None if grouped else plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
+            how = None
+            if _separators(said) is None:
+                how = plain_decimal(target.scale, target.precision, _exact(scale), magnitude, signed)
             convert = _number(target, said, _exact(scale))
             found = self._simple(target, said, path, convert, words, how)
         if found is None or said.get("on_overflow", self.on_overflow) != "round" or "value" in said:
@@ -177,7 +195,7 @@ class FieldCompiler:
             return None
         by = self._scale(scale, "divide_by", path) if isinstance(scale, dict) and "divide_by" in scale else None
         spoken = got[0] if by is None else ratio(got[0], by)
-        plain = {"scale", "magnitude", "signed", "thousands"}.isdisjoint(said)
+        plain = {"scale", "magnitude", "signed", "thousands", "decimal"}.isdisjoint(said)
         read = rounding(found.read, spoken, target.name, target.scale, target.precision, plain)
         words = found.converter + ", rounded half-even if longer"
         # What fits needs no rounding; for what does not, the quick converter has no answer.
@@ -245,7 +263,7 @@ class FieldCompiler:
     def _time(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         if said.get("from") == _RECEIVED:
             read = received(target.name, TIMES[target.kind])
-            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data")
+            return Field(target.name, read, _RECEIVED, "receipt time, marked in vendor_data", receipt=_receipt(target))
         if "unit" not in said:
             shown = said.get("from", "EXPRESSION")
             text = f"a time says its unit: {{from: {shown}, unit: one of {', '.join(UNITS)}}}"
@@ -273,7 +291,8 @@ class FieldCompiler:
         known = reader(get, convert, target.name, _expression(said), False, None)
         read = or_received(known, get, received(target.name, TIMES[target.kind]))
         direct = _direct(said, get, convert, plain_time(said["unit"], target.kind, least))
-        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct)
+        return Field(target.name, read, _expression(said), words, _RECEIVED, speed, direct=direct,
+                     receipt=_receipt(target))
 
     def _date(self, target: SchemaField, said: dict[str, Any], path: Path) -> Field | None:
         """A date as names of instruments have it."""
@@ -430,7 +449,8 @@ class FieldCompiler:
             joined = JoinedText(parts, convert.minutes)
         elif parts is not None and convert is text:
             joined = JoinedText(parts)
-        direct, of_file = _direct(said, get, quick, how), said["from"] == "$file" if "text" not in said else False
+        cut = parts is not None and "from" in said and all(known is not None for _, known, *_ in parts)
+        direct, of_file = _direct(said, get, quick, how, cut), said["from"] == "$file" if "text" not in said else False
         return Field(target.name, read, _expression(said), words, default, speed, of_file, joined, direct)
 
     def _constant(self, target: SchemaField, said: dict[str, Any], path: Path, convert: Convert) -> Field | None:
@@ -478,7 +498,7 @@ class FieldCompiler:
             expression = self.note.expression(said["from"], place)
             if expression is None:
                 return None
-            get, speed = expression.get, expression.speed
+            get, speed, parts = expression.get, expression.speed, joined_parts(expression.tree)
         if "text" in said:
             try:
                 get, speed, parts = put_together(said, get)
@@ -500,7 +520,8 @@ class FieldCompiler:
                 return None
         if "case" in said:
             get = cased(get, said["case"])
-        return PutTogether(get, speed, None if {"look_up", "case"} & set(said) else parts)
+        changed = {"look_up", "case"} & set(said) or ("pattern" in said and "text" not in said)
+        return PutTogether(get, speed, None if changed else parts)
 
     def _looked_up_by(self, get: Getter, word: str, path: Path) -> Getter | None:
         """What stands beside a value in a captured table, or in one of `tables:`; None after noting that it is none."""
@@ -513,6 +534,11 @@ class FieldCompiler:
             self.note(path, "unknown-name", f"there is no table '{short(name)}'{hint}")
             return None
         return looked_up_in(get, name, self.note.tables[name], exactjson.spell)
+
+
+def _receipt(target: SchemaField) -> str:
+    """What is noted where the receipt time stands for a field's own; nothing where that is in another unit."""
+    return receipt_note(target.name) if TIMES[target.kind] == 1 else ""
 
 
 def _of_symbol(said: dict[str, Any]) -> bool:
@@ -536,16 +562,19 @@ def _words(said: dict[str, Any], table: Iterable[Any]) -> frozenset[str]:
     return frozenset(one for one in table if isinstance(one, str))
 
 
-def _direct(said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None) -> DirectPath | None:
+def _direct(
+    said: dict[str, Any], get: Getter, quick: Convert, how: FastConversion | None = None, cut: bool = False
+) -> DirectPath | None:
     """What finds the value of a field, and the quick converter; None where expressions are interpreted: that way has
-    nothing quick.
+    nothing quick. ``cut``: a text is put together of nothing but parts that its pattern cuts.
     """
     expression = compile_expression(said.get("from", "@"))
     if expression.tree is None:
         return None
     steps = {"look_up", "pattern", "case", "text"} & set(said)
-    source = expression.get if steps and steps <= {"pattern", "case"} else None
-    return DirectPath(() if steps else expression.paths, get, quick, how, source=source)
+    source = expression.get if steps and ("text" not in steps or cut) else None
+    captured = str(said.get("look_up", "")).startswith("$state.") or "state" in expression.variables
+    return DirectPath(() if steps else expression.paths, get, quick, how, source=source, captured=captured)
 
 
 def _default(said: dict[str, Any]) -> str | None:
@@ -569,13 +598,20 @@ def _when(rule: dict[str, Any]) -> str:
 
 
 def _number(target: SchemaField, said: dict[str, Any], factor: Decimal | None, divides: bool = False) -> Convert:
-    """The converter of a number to a field, by what is said of its sign and its groups of digits."""
+    """The converter of a number to a field, by what is said of its sign and its separators."""
     magnitude, signed = said.get("magnitude") is True, said.get("signed") is True
     if divides and factor is not None:
         convert = quotients(target.scale, target.precision, factor, magnitude, signed)
     else:
         convert = decimals(target.scale, target.precision, factor, magnitude, signed)
-    return ungrouped(convert, said["thousands"]) if "thousands" in said else convert
+    separators = _separators(said)
+    return punctuated(convert, separators) if separators is not None else convert
+
+
+def _separators(said: dict[str, Any]) -> Separators | None:
+    """What is said of the separators in a number; None where nothing is."""
+    found = Separators(said.get("thousands", ""), said.get("decimal", POINT))
+    return found if found != ("", POINT) else None
 
 
 def _exact(value: Any) -> Decimal | None:

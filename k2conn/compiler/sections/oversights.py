@@ -19,6 +19,7 @@ from k2conn.scope import Scope
 Warn = Callable[[Path, str, str], None]
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_NOW = re.compile(r"\$now_(s|ms|us)\b")
 _LISTS = re.compile(r"\[\*?\]\Z|\[\?[^\[\]]*\]\Z")
 """The end of an expression that gives a list whatever the message is."""
 
@@ -34,6 +35,8 @@ def warn_of_oversights(spec: dict[str, Any], plan: Plan, warn: Warn) -> None:
         said = spec["connections"][at] if several else spec["connection"]
         _unsubscribed(plan, connection, path, warn)
         _late_heartbeat(connection, path, warn)
+        _forgotten_beginning(connection, path, warn)
+        _end_of_a_frame(connection, said, path, warn)
         for condition, place in _conditions(connection, said, path):
             _bare_word(condition, place, messages, warn)
     for stream in plan.streams:
@@ -97,6 +100,40 @@ def _late_heartbeat(connection: Connection, path: Path, warn: Warn) -> None:
         warn((*path, "heartbeat", "every"), "value",
              f"a heartbeat every {beat.every_text} keeps no quiet connection alive, which is ended after {stale:g} s "
              "without a frame (`stale_after`): say less here, or more there")
+
+
+def _forgotten_beginning(connection: Connection, path: Path, warn: Warn) -> None:
+    """What a connection asks for from its own beginning on: after a reconnect it is not that of the one before."""
+    kept = {capture.into for capture in connection.capture if capture.keep}
+    for name, text in connection.initial_texts.items():
+        if _NOW.search(text) and name not in kept:
+            warn((*path, "initial", name), "value",
+                 f"every connection begins with a $state.{name} of its own, so that nobody asks for what happened "
+                 f"since the last one: keep it, `capture: [{{when: ..., into: {name}, value: $state.{name}, "
+                 "keep: true}]`")
+
+
+def _end_of_a_frame(connection: Connection, said: dict[str, Any], path: Path, warn: Warn) -> None:
+    """A text to be sent that holds what stands behind each frame: it is added, and so there would be two."""
+    framing = connection.framing
+    if framing is None or framing.kind not in ("lines", "delimiter"):
+        return
+    end = framing.delimiter.decode()
+    for place, text in _sent_texts(said, path):
+        if end in text:
+            warn(place, "value", f"{end!r} ends a frame, and stands behind each that is sent: here it makes two of one")
+
+
+def _sent_texts(said: dict[str, Any], path: Path) -> Iterator[tuple[Path, str]]:
+    """What a connection sends as texts of the file."""
+    lists = {word: said.get(word, ()) for word in ("steps", "answer")}
+    places = [((*path, word, at), one) for word, rows in lists.items() for at, one in enumerate(rows)]
+    if "heartbeat" in said:
+        places.append(((*path, "heartbeat"), said["heartbeat"]))
+    for place, one in places:
+        for word in ("send", "later", "undo"):
+            if isinstance(one.get(word), str):
+                yield (*place, word), one[word]
 
 
 def _conditions(connection: Connection, said: dict[str, Any], path: Path) -> Iterator[tuple[Match, Path]]:

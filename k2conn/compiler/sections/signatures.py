@@ -1,4 +1,4 @@
-"""Compiles ``sign:``: signatures of requests and logins, over a text that the file declares.
+"""Compiles ``sign:``: signatures of requests and logins, over a text that the file declares, and signed tokens.
 
 The key comes from the environment, never from the file; what is signed and how it is spelled is the venue's rule.
 """
@@ -14,6 +14,7 @@ from typing import Any
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.sections.addresses import SET_UP
 from k2conn.compiler.sections.context import CompileContext
+from k2conn.compiler.sections.web_tokens import compile_token, token_text, web_text
 from k2conn.errors import MissingVariable, SettingsError
 from k2conn.plan import SendScope, Template
 from k2conn.signing import ENCODINGS, sign_with_pair
@@ -26,7 +27,9 @@ Signer = Callable[[str, bytes], bytes]
 
 def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) -> Template | None:
     """The template of ``$signature``; None after noting what is wrong."""
-    over = note.template(said["over"], (*path, "over"), SET_UP)
+    if ("over" in said) == ("jwt" in said):
+        note(path, "value", "say one of the two: `over`, the text that is signed, or `jwt`, a token that is")
+        return None
     key = note.template(said["key"], (*path, "key"), ("env",))
     if key is not None and not said["key"].startswith("$env."):
         note((*path, "key"), "secret", "a key is never written in a file: use $env.NAME")
@@ -38,17 +41,32 @@ def compile_signature(said: dict[str, Any], path: Path, note: CompileContext) ->
         note((*path, "key_encoding"), "value",
              f"a key of {algorithm} is written as {' or '.join(encodings)}, not as {encoding}")
         return None
+    if "jwt" in said and "encoding" in said:
+        note((*path, "encoding"), "value", "how a token is written follows from `jwt`", at_key=True)
+        return None
+    over = _signed(said, algorithm, path, note)
     if over is None or key is None:
         return None
     sign = _signer(algorithm, encoding, said["key"].removeprefix("$env."))
     spell = _spell(said.get("encoding", "base64" if algorithm in ENCODINGS else "hex"))
-    over_text = over.render
     key_text = _lines(said["key"].removeprefix("$env.")) if encoding == "pem" else key.render
 
     def signature(scope: SendScope) -> str:
-        return spell(sign(str(key_text(scope)), str(over_text(scope)).encode()))
+        return spell(sign(str(key_text(scope)), str(over(scope)).encode()))
 
-    return signature
+    def token(scope: SendScope) -> str:
+        text = str(over(scope))
+        return f"{text}.{web_text(sign(str(key_text(scope)), text.encode()))}"
+
+    return token if "jwt" in said else signature
+
+
+def _signed(said: dict[str, Any], algorithm: str, path: Path, note: CompileContext) -> Template | None:
+    """What is signed; None after noting what is wrong with it."""
+    if "jwt" in said:
+        return compile_token(said["jwt"], algorithm, (*path, "jwt"), note)
+    over = note.template(said["over"], (*path, "over"), SET_UP)
+    return over.render if over is not None else None
 
 
 def signature_text(said: dict[str, Any]) -> str:
@@ -56,7 +74,9 @@ def signature_text(said: dict[str, Any]) -> str:
     algorithm = said.get("algorithm", "hmac-sha256")
     encoding = said.get("encoding", "base64" if algorithm in ENCODINGS else "hex")
     written = said.get("key_encoding", ENCODINGS.get(algorithm, _HMAC_ENCODINGS)[0])
-    return f"{said['over']}   by {algorithm} with {said['key']} ({written}), as {encoding}"
+    if "jwt" in said:
+        return f"{token_text(said['jwt'])}   by {algorithm} with {said['key']} ({written})"
+    return f"{said.get('over', '')}   by {algorithm} with {said['key']} ({written}), as {encoding}"
 
 
 def _signer(algorithm: str, encoding: str, variable: str) -> Signer:

@@ -11,6 +11,7 @@ from k2conn import exactjson
 from k2conn.avro import SchemaField
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
+from k2conn.compiler.expressions.item_forms import item_forms
 from k2conn.compiler.language.document import Path
 from k2conn.compiler.language.durations import duration
 from k2conn.compiler.language.problems import known, short
@@ -130,6 +131,7 @@ class StreamCompiler(SectionCompiler):
             states=spans.states(said, fields),
             distinct=isinstance(said.get("identity"), dict),
             empty=said.get("empty", "dead_letter"),
+            forms=item_forms(levels[0].tree) if levels else None,
             inner=tuple(Level(one.get, one.text) for one in levels[1:]),
             other_order_when=other_order_when,
             audit=audit,

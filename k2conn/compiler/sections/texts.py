@@ -15,6 +15,7 @@ from k2conn import exactjson
 from k2conn.compiler.converters.patterns import PLACE, text_parts
 from k2conn.compiler.expressions.closures import ExpressionError
 from k2conn.compiler.expressions.expressions import Expression, compile_expression
+from k2conn.compiler.expressions.plain_paths import Name
 from k2conn.plan import Getter
 from k2conn.scope import Scope
 
@@ -111,6 +112,34 @@ def _plain(
         else:
             return None
     return tuple(found) if key is not None or not cut else None
+
+
+def joined_parts(tree: Any) -> Parts | None:
+    """The parts of a text that `join` puts together of members of the item, each by `to_string`, and constants; None
+    where an expression is something else.
+    """
+    if tree is None or tree["type"] != "function_expression" or tree["value"] != "join":
+        return None
+    between, listed = tree["children"]
+    if between["type"] != "literal" or listed["type"] != "multi_select_list":
+        return None
+    found: list[Part] = []
+    for node in listed["children"]:
+        part = _joined_part(node)
+        if part is None:
+            return None
+        found += [(None, None, 0, between["value"], None), part] if found and between["value"] else [part]
+    return tuple(found) if len(found) <= _MOST else None
+
+
+def _joined_part(node: Any) -> Part | None:
+    if node["type"] == "literal" and isinstance(node["value"], str) and node["value"]:
+        return None, None, 0, node["value"], None
+    if node["type"] != "function_expression" or node["value"] != "to_string":
+        return None
+    (inner,) = node["children"]
+    plain = inner["type"] == "field" and not isinstance(inner["value"], Name)
+    return (inner["value"], None, 0, None, None) if plain else None
 
 
 def _parts(pattern: str | None) -> set[str]:

@@ -25,6 +25,8 @@ class Captures:
         self._state = state
         self._sizes: dict[tuple[str, str], int] = {}
         self._bytes = 0
+        self.count = 0
+        """How often something was kept."""
 
     def keep(self, into: str, key: Json, value: Json) -> None:
         """Keeps a value: under ``into``, or where there is a key, in its table. RecordError where there is no room."""
@@ -39,6 +41,7 @@ class Captures:
         if total > MOST_BYTES or (place not in self._sizes and len(self._sizes) >= MOST_ROWS):
             raise _refused(into, f"more than {MOST_ROWS} rows or {MOST_BYTES} bytes")
         self._sizes[place], self._bytes = size, total
+        self.count += 1
         if key is None:
             self._state[into] = value
         else:

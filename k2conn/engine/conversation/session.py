@@ -91,7 +91,7 @@ class Session:
         self.streams = tuple(streams)
         self.context = context
         self.scope = Scope()
-        self._captures = Captures(self.scope.state)
+        self.captures = Captures(self.scope.state)
         self._kept: dict[str, Json] = {}
         self._begun = False
         self.subscriptions = Subscriptions(subscriptions_for(connection, streams, symbols, context))
@@ -127,9 +127,9 @@ class Session:
         self._begun, self._wall = True, wall
         self._kept = {} if kept is None else kept
         for name, template in self.connection.initial.items():
-            self._captures.keep(name, None, template(self.asked))
+            self.captures.keep(name, None, template(self.asked))
         for name, value in self._kept.items():
-            self._captures.keep(name, None, value)
+            self.captures.keep(name, None, value)
 
     def url(self, at: int, wall: int) -> str:
         """The address to connect to, the ``at``-th of the failover list."""
@@ -402,7 +402,7 @@ class Session:
     def _keep(self, capture: Capture, value: Json, message: Json) -> None:
         key = None if capture.key is None else capture.key(message, self.scope)
         if capture.key is None or key is not None:
-            self._captures.keep(capture.into, key, value)
+            self.captures.keep(capture.into, key, value)
             if capture.keep:
                 self._kept[capture.into] = self.scope.state[capture.into]
 

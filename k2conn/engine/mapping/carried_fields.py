@@ -45,9 +45,13 @@ class CarriedFields:
         self._most = most
         self._left: Callable[[list[Any], Any, Scope], int] = self._all
         """Moves the values that need no Python; which ones are left, as bits."""
+        self.in_c: Any = None
+        """What moves all the values in C, where that is possible."""
         if native.Carried is not None and any(carry.numbers):
             numbers = tuple(source_of(one.field) if one is not None else None for one in carry.numbers)
-            self._left = native.Carried(numbers).move
+            moving = native.Carried(numbers)
+            self._left = moving.move
+            self.in_c = moving if all(carry.numbers) and not carry.clear else None
 
     def take(self, item: Any, symbol: str, scope: Scope) -> Values | None:
         """Takes an item in: the fields as they are now. None where it is no record: before the symbol's first snapshot,
@@ -120,6 +124,15 @@ class CarriedFields:
             if rule.when(item, scope):
                 found |= rule.fields
         return found
+
+    def latest(self, symbol: str, scope: Scope) -> object | None:
+        """What is known of a symbol, where that is anything: its ``values``, and those of the latest record."""
+        book: dict[str, _LastValues] = scope.state.get(self._key, {})
+        return book.get(symbol)
+
+    def begins(self, message: Any, scope: Scope) -> bool:
+        """Whether all values of a message's symbols begin anew."""
+        return self._begin is not None and bool(self._begin(message, scope))
 
     def published(self, symbol: str, scope: Scope) -> None:
         """The values of a symbol as they are now are those of a record."""

@@ -21,7 +21,7 @@ from k2conn.engine.mapping.mapped_record import FastMapper
 from k2conn.engine.mapping.row_identity import numbering, row_parts
 from k2conn.envelope import DeliveryAccount, Envelope
 from k2conn.errors import EncodeError, RecordError
-from k2conn.plan import ROOTS, Field, Getter, Stream, Symbol
+from k2conn.plan import ROOTS, Field, Getter, RowOther, Stream, Symbol
 from k2conn.records import RecordType
 from k2conn.scope import Scope
 
@@ -31,6 +31,9 @@ _UNUSUAL = (RecordError, KeyError, TypeError, IndexError, ValueError)
 """What the native mapper leaves to the general mapper, which meets it again and says it."""
 _HOW = {"": 0, "decimal": 1, "whole": 2, "time": 3, "named": 4, "text": 5, "magnitude": 9, "signed": 10, "sign": 11,
         "cut": 12, "list": 13, "nanoseconds": 15}
+_RECEIPT = 16
+_RECEIPTS = ("whole", "time", "cut")
+"""What may be a time that the item does not say, so that the receipt's stands for it."""
 _RECEIVED, _JOINED, _JOINED_TIME, _GIVEN = 6, 7, 8, 14
 _KINDS = {"long": "l", "int": "l", "timestamp-micros": "l", "timestamp-millis": "l", "date": "l", "boolean": "b",
           "decimal": "d", "enum": "e", "string": "s", "array<string>": "a"}
@@ -40,7 +43,7 @@ _STEPS, _PATHS = 8, 4
 _MOST = 64
 """Fields, and entries of vendor_data, that a record in C can have."""
 
-Path = tuple[int, tuple[str | int, ...]]
+Path = tuple[int, tuple[str | int | RowOther, ...]]
 """Where a plain path begins, and its steps."""
 Place = tuple[Path, ...]
 Source = tuple[Place | Getter | None, Any, Any, int, int, int, int, int, Any]
@@ -74,7 +77,7 @@ class NativeMappers:
             _given(carried.index(field.name)) if field.name in carried else source_of(field) for field in own
         ]
         self._sources.append((((_ROOTS["received_at"], ()),), None, None, _RECEIVED, 0, 1, 0, 1, None))
-        self._places = {field.name: at for at, field in enumerate([*own, _RECEIPT])}
+        self._places = {field.name: at for at, field in enumerate([*own, _INGESTION])}
         """Where a record's values are while it is made."""
         self._row = row_parts(stream, record, own, always)
         self._prefix = prefix
@@ -96,7 +99,8 @@ class NativeMappers:
             known["currency"] = symbol.price_currency
         said = self._said(symbol)
         vendor_at = schema.index("vendor_data") if self._program is not None else 0
-        body, rest = schema.fields[2:vendor_at], schema.fields[vendor_at + 1 :]
+        first = 1 if self._record.profile.id is None else 2  # behind the ids
+        body, rest = schema.fields[first:vendor_at], schema.fields[vendor_at + 1 :]
         known |= said or {}
         entries = [*vendor, *(field.name for field in self._vendor)]
         whole = all(field.name in known or field.name in places for field in (*body, *rest))
@@ -151,10 +155,11 @@ class NativeMappers:
         needed = [name for name in (profile.time, profile.price) if name is not None]
         needed += scope.fields if scope is not None else ()
         vendor_at = record.schema.index("vendor_data") if "vendor_data" in profile.engine else -1
+        ids = ["message_id"] if profile.id is None else ["message_id", profile.id]
         return bool(
             (stream.venue_id is not None or self._row) and stream.message_id != "random"
-            and [field.name for field in fields[:2]] == ["message_id", profile.id]
-            and vendor_at >= 2 and fields[vendor_at].null_first
+            and [field.name for field in fields[: len(ids)]] == ids and not profile.key
+            and vendor_at >= len(ids) and fields[vendor_at].null_first
             and record.microseconds == 1 and all(name in places for name in needed)
             and max(len(fields), len(places), len(stream.vendor_data)) < _MOST and not self._always_empty()
         )
@@ -193,6 +198,7 @@ class NativeMappers:
             odd=CONVERSION_ERRORS,
             envelope=Envelope,
             schema=record.schema,
+            identified=profile.id is not None,
         )
 
     def _empty(self) -> tuple[int, ...]:
@@ -208,7 +214,7 @@ class NativeMappers:
         return bool(names) and not any(name in self._places or self._always.get(name) for name in names)
 
 
-_RECEIPT = Field("ingestion_timestamp", lambda item, scope: scope.received_at, "$received_at", "receipt time")
+_INGESTION = Field("ingestion_timestamp", lambda item, scope: scope.received_at, "$received_at", "receipt time")
 
 
 def _place(field: Field) -> Place | None:
@@ -226,12 +232,14 @@ def source_of(field: Field) -> Source:
         how = _JOINED if field.joined.minutes is None else _JOINED_TIME
         return None, None, field.read, how, 0, 1, 0, 1, field.joined
     if direct is None:
-        return None, None, field.read, 0, 0, 1, 0, 1, None
+        return None, None, field.read, _RECEIPT if field.receipt else 0, 0, 1, 0, 1, field.receipt or None
     found = place or direct.get
     convert, kind = None if direct.rounded else direct.convert, direct.conversion
     if kind is None:
         return found, convert, field.read, 0, 0, 1, 0, 1, None
-    table = (kind.rounds, f"{kind.rounds}_exact") if kind.rounds else kind.table
+    table: Any = (kind.rounds, f"{kind.rounds}_exact") if kind.rounds else kind.table
+    if field.receipt and kind.kind in _RECEIPTS:
+        table = field.receipt
     return found, convert, field.read, _HOW[kind.kind], kind.scale, kind.factor, kind.least, kind.below, table
 
 

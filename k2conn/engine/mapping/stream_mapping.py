@@ -189,7 +189,7 @@ class StreamMapping:
         """The first message of a symbol on a connection holds its recent history, which is tagged as snapshot or
         skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
-        seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
+        seen = self._begun(scope)
         fast = self._quick and not snapshot
         for item in items:
             name = self._name(item, scope)
@@ -205,6 +205,11 @@ class StreamMapping:
                 account.filtered += 1
             else:
                 self._item(item, frame, scope, out, snapshot or first)
+
+    def _begun(self, scope: Scope) -> set[str]:
+        """The symbols, by the venue's names, whose first message on this connection has come."""
+        seen: set[str] = scope.state.setdefault(FIRST + self.stream.name, set())
+        return seen
 
     def native_name(self, item: Any, scope: Scope) -> str | None:
         """The venue's name of an item's symbol; None where it must be read with all care."""
@@ -306,13 +311,29 @@ class StreamMapping:
         """Whether its messages can be mapped that nobody has decoded, but for those that `special` knows."""
         stream = self.stream
         numbered = self.gaps is None or self._number_key is not None
-        items = stream.first_batch == "keep" and not stream.inner and not stream.each_key
-        return self._quick and numbered and items and self.contexts.native_mappers.of_text
+        items = not stream.inner and not stream.each_key
+        carried = self.stream.carry is None or self.carried_in_c is not None
+        return carried and not self._fetched and numbered and items and self.contexts.native_mappers.of_text
+
+    def items(self, message: Any, scope: Scope) -> list[Any]:
+        """The items of a message that is mapped as `of_text` says, in the order in which they are mapped."""
+        stream = self.stream
+        found = message if stream.each is None else stream.each(message, scope)
+        if type(found) is not list or stream.each is None:
+            return [found]
+        return found[::-1] if len(found) > 1 and self._may_turn and stream.newest_first(message, scope) else found
+
+    @property
+    def carried_in_c(self) -> Any:
+        """What moves the fields in C that keep their last value; None where there are none, or it cannot."""
+        return self._general.carried.in_c if self._general.carried is not None else None
 
     def special(self, message: Any, scope: Scope) -> bool:
         """Whether a message needs more than `of_text` says: a snapshot, or one without a record."""
         stream = self.stream
         if stream.snapshot is not None and stream.snapshot.condition(message, scope):
+            return True
+        if self._general.carried is not None and self._general.carried.begins(message, scope):
             return True
         return stream.each is None and self.drops(message, scope)
 
@@ -325,16 +346,22 @@ class StreamMapping:
         """The key of an item's number, where the records of a symbol are numbered one by one."""
         return self._number_key if self.gaps is not None else None
 
-    def native(self, name: str) -> tuple[Any, SymbolContext, Account] | None:
-        """The native mapper of a symbol that was met before, by the venue's name; None where it has none."""
+    def native(self, name: str, scope: Scope) -> tuple[Any, SymbolContext, Account, Any] | None:
+        """The native mapper of a symbol that was met before, by the venue's name; None where it has none, or where the
+        connection has not had its first batch, or first values, yet; the last is what is known of those.
+        """
         context = self.contexts.known.get(name)
-        if context is None:
+        if context is None or (self.stream.first_batch != "keep" and name not in self._begun(scope)):
             return None
         fast = context.fast
         if fast is None and not context.prepared:
             fast = self.contexts.prepare(context)
         mapper = getattr(fast, "__self__", None)
-        return (mapper, context, context.account) if mapper is not None else None
+        carried = self._general.carried
+        latest = carried.latest(context.symbol, scope) if carried is not None else None
+        if mapper is None or (carried is not None and latest is None):
+            return None
+        return mapper, context, context.account, latest
 
     def repeated(
         self, context: SymbolContext, made: MappedRecord, item: Any, scope: Scope

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from k2conn import exactjson
 from k2conn.avro import RecordSchema
 from k2conn.clock import wall_ms
+from k2conn.ending_tasks import end_tasks
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Superseded, Unreachable
 from k2conn.sinks import SinkStatus
@@ -333,7 +334,8 @@ class ExactlyOnceSink:
     async def flush(self, within: float) -> int:
         """Wait until all is committed that lies before a border, at most ``within`` seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._until(lambda: not self._counts.queued), within)
+            async with asyncio.timeout(within):
+                await self._until(lambda: not self._counts.queued)
         return self._counts.queued
 
     def unsettled(self) -> Iterator[Envelope]:
@@ -348,10 +350,8 @@ class ExactlyOnceSink:
 
     async def close(self) -> None:
         """Disconnect. A transaction that is open is left to the broker, or the next producer, to abort."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        await end_tasks(self._task)
+        self._task = None
         for producer in (self._left, self._producer, self._ahead):
             if producer is not None:
                 await producer.abandon()

@@ -111,7 +111,8 @@ class Producer:
         """
         address = self._settings.bootstrap
         try:
-            await asyncio.wait_for(self._client.start(), within)
+            async with asyncio.timeout(within):
+                await self._client.start()
         except TimeoutError:
             await self.stop()
             refused = REFUSED_TOKEN if self._settings.sasl_mechanism == OAUTH and not self.brokers() else ""
@@ -129,8 +130,10 @@ class Producer:
         """
         try:
             if self._settings.create_topics and self.partitions(topic) is None:
-                await asyncio.wait_for(_create(self._settings, topic), within)
-            return len(await asyncio.wait_for(self._client.partitions_for(topic), within))
+                async with asyncio.timeout(within):
+                    await _create(self._settings, topic)
+            async with asyncio.timeout(within):
+                return len(await self._client.partitions_for(topic))
         except TimeoutError:
             hint = "" if self._settings.create_topics else " and topics are not created here (create_topics)"
             raise Unreachable(f"kafka topic {topic}: no partitions known; it may not exist{hint}") from None
@@ -198,7 +201,8 @@ class Producer:
     async def stop(self) -> None:
         """Close; waits for what is unacknowledged, within a bound."""
         with _leaving():
-            await asyncio.wait_for(self._client.stop(), STOP_WITHIN)
+            async with asyncio.timeout(STOP_WITHIN):
+                await self._client.stop()
 
     async def abandon(self) -> None:
         """Let go of it although batches are unacknowledged, so that it can never send them later.
@@ -209,7 +213,8 @@ class Producer:
         if sender is not None:
             sender.cancel()
             with _leaving():
-                await asyncio.wait_for(self._client.client.close(), STOP_WITHIN)
+                async with asyncio.timeout(STOP_WITHIN):
+                    await self._client.client.close()
             with _leaving():
                 await end_sender(self._client, sender)
             with _leaving():

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 
 from k2conn.avro import RecordSchema
+from k2conn.ending_tasks import end_tasks
 from k2conn.envelope import Envelope
 from k2conn.errors import SinkError, Unreachable
 from k2conn.net.http import in_thread
@@ -106,8 +107,7 @@ class Sender:
                     raise Unreachable(f"kafka {self._settings.bootstrap}: {cause.text}")
             self._producer = await self._with_cause(connecting, cause)
         finally:
-            connecting.cancel()
-            await asyncio.gather(connecting, return_exceptions=True)
+            await end_tasks(connecting)
         trouble = await advertised_trouble(self._settings, self._producer.brokers())
         if trouble:
             raise Unreachable(f"kafka {self._settings.bootstrap}: {trouble}")
@@ -173,10 +173,7 @@ class Sender:
         """End the rounds and disconnect; what is not acknowledged is forgotten."""
         if self._ticking is not None:
             self._ticking.cancel()
-        tasks = [self._task, *(topic.preparing for topic in self.topics.values())]
-        for task in filter(None, tasks):
-            task.cancel()
-        await asyncio.gather(*filter(None, tasks), return_exceptions=True)
+        await end_tasks(self._task, *(topic.preparing for topic in self.topics.values()))
         self._task = None
         if self._left is not None:  # the rounds were ended while they left it
             left, self._left = self._left, None

@@ -182,7 +182,8 @@ class KafkaSink:
         """Wait for all acknowledgements, at most ``within`` seconds."""
         self._sender.wake()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._until(lambda: not self._queued), within)
+            async with asyncio.timeout(within):
+                await self._until(lambda: not self._queued)
         return self._queued
 
     def unsettled(self) -> Iterator[Envelope]:

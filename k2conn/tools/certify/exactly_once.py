@@ -23,6 +23,7 @@ from aiokafka.admin import AIOKafkaAdminClient  # type: ignore[import-untyped]
 from k2conn import exactjson
 from k2conn.child_python import child_command
 from k2conn.clock import monotonic
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import SettingsError
 from k2conn.sinks.kafka.producer import client_options
 from k2conn.sinks.kafka.settings import KafkaSettings
@@ -132,7 +133,7 @@ async def prove(given: ProofSettings) -> ExactlyOnceProof:
             await _until(lambda: len(books.symbols) == given.symbols, reading)
             faults = GroupFaults(members, moves, given.faults, given.seconds, given.seed, kinds)
             await faults.run()
-            await _at_rest(books, reading)
+            proof.problems += await at_rest(books, reading, FILLED_WITHIN)
             await asyncio.sleep(SETTLE)
             await _filled(books, given)
             proof.happened = sorted(faults.happened, key=lambda one: one.at_ms)
@@ -149,9 +150,8 @@ async def prove(given: ProofSettings) -> ExactlyOnceProof:
             read_all.set()
             await reading
         finally:
-            for task in (reading, *keeping):
-                task.cancel()
-            await asyncio.gather(reading, *keeping, *(one.close() for one in members), return_exceptions=True)
+            await end_tasks(reading, *keeping)
+            await asyncio.gather(*(one.close() for one in members), return_exceptions=True)
     proof.cpu["venue"] = _cpu(resource.RUSAGE_CHILDREN) - spent - proof.cpu["members"]
     proof.cpu["reader"] = _cpu(resource.RUSAGE_SELF) - own
     judge(books, given, proof, sent)
@@ -274,17 +274,29 @@ def _cpu(whose: int) -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def _at_rest(books: CommittedBooks, reading: asyncio.Task[None]) -> None:
-    """Until every symbol has gone on from where the furthest was at the last fault's end: all are counted alike."""
+async def at_rest(books: CommittedBooks, reading: asyncio.Task[None], within: float) -> list[str]:
+    """Waits until every symbol has gone on from where the furthest was at the last fault's end: all are counted alike.
+    Why that did not come about within so many seconds; nothing where it did.
+    """
     furthest = max(book.last for book in books.symbols.values())
-    await _until(lambda: min(book.last for book in books.symbols.values()) > furthest, reading, "to go on")
+
+    def behind() -> list[str]:
+        return sorted(symbol for symbol, book in books.symbols.items() if book.last <= furthest)
+
+    try:
+        await _until(lambda: not behind(), reading, "to go on", within)
+    except TimeoutError as error:
+        return [f"{error}: nothing new of {', '.join(behind())}"]
+    return []
 
 
-async def _until(condition: Callable[[], bool], reading: asyncio.Task[None], what: str = "to publish") -> None:
-    end = monotonic() + START_WITHIN
+async def _until(
+    condition: Callable[[], bool], reading: asyncio.Task[None], what: str = "to publish", within: float = START_WITHIN
+) -> None:
+    end = monotonic() + within
     while not condition():
         if reading.done():
             reading.result()
         if monotonic() > end:
-            raise TimeoutError(f"the group did not begin {what} in {START_WITHIN:.0f} s")
+            raise TimeoutError(f"the group did not begin {what} in {within:.0f} s")
         await asyncio.sleep(0.2)

@@ -89,7 +89,7 @@ async def _oversize(context: ScenarioContext, least: float) -> None:
     most = max(connection.max_frame for connection in context.plan.connections)
     exchange = context.exchange
     connects = exchange.connects
-    await exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False)
+    await exchange.broadcast(b" " * (most + _EXCESS), packed=False, broken=False, last=True)
     with suppress(TimeoutError):
         await exchange.wait_for(lambda: exchange.connects > connects, within=max(_NOTICED, least))
     await asyncio.sleep(max(_MOMENT, least))

@@ -10,6 +10,8 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit, urlunsplit
 
+from k2conn.ending_tasks import end_tasks
+
 HOST = "127.0.0.1"
 _ENDS_WITHIN = 3.0
 _CHUNK = 64 * 1024
@@ -104,9 +106,7 @@ class FaultProxy:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
-            for reroute in ways:
-                reroute.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            await end_tasks(*ways)
             onward.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

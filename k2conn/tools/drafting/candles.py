@@ -59,7 +59,7 @@ def _fit(pool: Pool, group: MessageKind, others: Sequence[MessageKind]) -> Draft
     when = {"from": begin[0].expression, "unit": begin[1]}
     fields = {"open_time": Guess(when, "full minutes in every candle", False)}
     fields |= {
-        name: Guess(column.expression, "between the lowest and the highest in every candle", not pool.rows)
+        name: Guess(column.source, "between the lowest and the highest in every candle", not pool.rows)
         for name, column in prices.items()
     }
     taken = [begin[0], *prices.values()]
@@ -131,13 +131,13 @@ def _amounts(columns: Sequence[ItemColumn], rows: bool) -> dict[str, Guess]:
     numeric = [one for one in columns if one.numeric and one.complete and moments.unit(one.present) is None]
     if rows:
         gap = "whether this is the base asset's, and what stands behind it"
-        return {"volume": Guess(numeric[0].expression, "the number behind the prices", False, gap)} if numeric else {}
+        return {"volume": Guess(numeric[0].source, "the number behind the prices", False, gap)} if numeric else {}
     found: dict[str, Guess] = {}
     for name in ("volume", "quote_volume", "trade_count"):
         ranked = [(rank(one.name, _NAMES[name]), one) for one in numeric if rank(one.name, _NAMES[name])]
         if ranked:
             column = max(ranked, key=lambda one: one[0])[1]
-            found[name] = Guess(column.expression, f"{len(column.present)} of {len(column.values)} are numbers", False)
+            found[name] = Guess(column.source, f"{len(column.present)} of {len(column.values)} are numbers", False)
             numeric = [one for one in numeric if one is not column]
     if "volume" not in found and "quote_volume" in found:
         found["volume"] = found.pop("quote_volume")

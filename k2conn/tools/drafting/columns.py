@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from k2conn.tools.drafting.leaves import Path, at, number, scalars, spelled, walk
+from k2conn.tools.drafting.separators import separators_of, source, told, words
+
+_COLUMNS = 3
+"""Lists that a table has at least: a time, a price, and something more."""
+_SECONDS = 1_000_000_000
+"""Seconds between 1970 and 2001."""
 
 
 @dataclass(frozen=True, slots=True)
 class ItemPlace:
     """Where items are. ``kind``: `object` (one object is one item), `list` (each element is), `row` (an array is),
-    `nested` (each element of the list at ``inner`` in each element is).
+    `nested` (each element of the list at ``inner`` in each element is), `columns` (what stands at one place in each of
+    the lists ``inner``, which are keys of the object, is one).
     """
 
     path: Path
@@ -24,6 +31,9 @@ class ItemPlace:
         """The stream's `each`; None where the message is the item."""
         if self.kind == "nested":
             return [spelled(self.path), spelled(self.inner)]
+        if self.kind == "columns":
+            named = [f"{spelled((name,))}: {spelled((*self.path, name))}" for name in self.inner]
+            return f"rows({{{', '.join(named)}}})"
         return spelled(self.path) if self.path and self.kind != "row" else None
 
     def parents(self, message: Any) -> list[Any]:
@@ -42,6 +52,8 @@ class ItemPlace:
             return [item for one in value for item in self._within(one)] if isinstance(value, list) else []
         if self.kind == "list":
             return [one for one in value if isinstance(one, (dict, list))] if isinstance(value, list) else []
+        if self.kind == "columns":
+            return _rows(value, self.inner)
         wanted = list if self.kind == "row" else dict
         return [value] if isinstance(value, wanted) else []
 
@@ -57,6 +69,13 @@ class ItemColumn:
     path: Path
     values: tuple[Any, ...]
     outer: bool
+    said: dict[str, str] = field(default_factory=dict, compare=False)
+    """What is to be said beside the expression, for its values to be numbers."""
+
+    @property
+    def source(self) -> Any:
+        """Where the value is, as a field says it."""
+        return source(self.expression, self.said)
 
     @property
     def present(self) -> list[Any]:
@@ -111,6 +130,8 @@ def _places(message: Any) -> Iterator[ItemPlace]:
     for path, value in walk(message):
         if isinstance(value, dict) and all(isinstance(part, str) for part in path):
             yield ItemPlace(path, "object")
+            if names := _list_names(value):
+                yield ItemPlace(path, "columns", names)
         elif isinstance(value, list) and value and (path or not _nested(value)) and _plain(path):
             nested = all(isinstance(one, (dict, list)) for one in value)
             yield ItemPlace(path, "list" if nested else "row")
@@ -118,6 +139,28 @@ def _places(message: Any) -> Iterator[ItemPlace]:
             levels = [number for number, part in enumerate(path) if not isinstance(part, str)]
             if len(levels) == 1 and 0 < levels[0] < len(path) - 1:
                 yield ItemPlace(path[: levels[0]], "nested", path[levels[0] + 1 :])
+
+
+def _list_names(value: dict[str, Any]) -> Path:
+    """The keys of the lists that are columns of one table, with times in one of them; none where they are not."""
+    lists = {key: one for key, one in value.items() if isinstance(one, list) and one and not _nested(one)}
+    if len(lists) < _COLUMNS or len({len(one) for one in lists.values()}) > 1:
+        return ()
+    return tuple(lists) if any(map(_like_time, (one[0] for one in lists.values()))) else ()
+
+
+def _like_time(value: Any) -> bool:
+    """Whether it may be seconds since 1970 or something finer, or a text with a time of day in it."""
+    size = number(value)
+    return size >= _SECONDS if size is not None else isinstance(value, str) and "T" in value and ":" in value
+
+
+def _rows(value: Any, names: Path) -> list[Any]:
+    """The rows of columns; none where some are missing, or are not of one length."""
+    columns = [at(value, (name,)) for name in names]
+    if not all(isinstance(one, list) for one in columns) or len({len(one) for one in columns}) != 1:
+        return []
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def _nested(values: list[Any]) -> bool:
@@ -142,7 +185,8 @@ def _pool(place: ItemPlace, messages: Sequence[Any]) -> Pool | None:
         return None
     prefix = place.path if place.kind == "row" else ()
     inner = tuple(_inner(items, prefix))
-    outer = (*_parental(parents), *_outer(place, messages, owners)) if place.path else ()
+    beside = place.path or place.kind == "columns"
+    outer = (*_parental(parents), *_outer(place, messages, owners)) if beside else ()
     return Pool(place, tuple(items), tuple(owners), inner, outer)
 
 
@@ -158,22 +202,31 @@ def _inner(items: Sequence[Any], prefix: Path) -> Iterator[ItemColumn]:
             if nested and not isinstance(value, (dict, list)):
                 names.setdefault(path)
     for path in names:
-        yield ItemColumn(spelled((*prefix, *path)), str(path[-1]), path, tuple(at(item, path) for item in items), False)
+        values = [at(item, path) for item in items]
+        yield _column(spelled((*prefix, *path)), str(path[-1]), path, values, False)
 
 
 def _parental(parents: Sequence[Any]) -> Iterator[ItemColumn]:
     """What the elements have that items are found in."""
     names = dict.fromkeys(path for one in parents for path, _ in scalars(one))
     for path in names:
-        yield ItemColumn(f"$parent.{spelled(path)}", str(path[-1]), path, tuple(at(one, path) for one in parents), True)
+        yield _column(f"$parent.{spelled(path)}", str(path[-1]), path, [at(one, path) for one in parents], True)
 
 
 def _outer(place: ItemPlace, messages: Sequence[Any], owners: Sequence[int]) -> Iterator[ItemColumn]:
     names: dict[Path, None] = {}
     for message in messages:
-        names.update((path, None) for path, _ in scalars(message) if path[: len(place.path)] != place.path)
+        around = place.kind == "columns"  # what stands beside columns is not within any row
+        names.update((path, None) for path, _ in scalars(message) if around or path[: len(place.path)] != place.path)
     for path in names:
         text = spelled(path)
         if place.kind != "row":
             text = f"$message{text}" if text.startswith("[") else f"$message.{text}"
-        yield ItemColumn(text, str(path[-1]), path, tuple(at(messages[owner], path) for owner in owners), True)
+        yield _column(text, str(path[-1]), path, [at(messages[owner], path) for owner in owners], True)
+
+
+def _column(expression: str, name: str, path: Path, values: Sequence[Any], outer: bool) -> ItemColumn:
+    separators = separators_of(values)
+    if separators is None:
+        return ItemColumn(expression, name, path, tuple(values), outer)
+    return ItemColumn(expression, name, path, told(values, separators), outer, words(separators))

@@ -13,6 +13,7 @@ from k2conn.tools.drafting.guesses import Guess
 from k2conn.tools.drafting.kinds import MessageKind
 from k2conn.tools.drafting.leaves import number
 from k2conn.tools.drafting.mapping import DraftMapping
+from k2conn.tools.drafting.separators import source
 from k2conn.tools.drafting.words import (
     ACK_WORDS,
     OTHER_WORDS,
@@ -39,6 +40,8 @@ class QuoteSide(NamedTuple):
     """Levels of the longest book seen; 0 where the side is no list."""
     whole: bool = False
     """Whether each message has levels, none is deleted, and they are in their order: the whole side, it seems."""
+    said: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    """What is to be said beside the expressions."""
 
 
 def find(group: MessageKind, others: Sequence[MessageKind]) -> DraftMapping | None:
@@ -133,8 +136,8 @@ def _plain(direct: dict[str, ItemColumn], name: str, column: ItemColumn) -> Quot
     for key, other in direct.items():
         plain = re.sub("best|highest|lowest|top", "", key) if len(key) > 1 else key
         if plain in wanted and other.numeric:
-            return QuoteSide(column.expression, other.expression, column.values, 0)
-    return QuoteSide(column.expression, None, column.values, 0)
+            return _beside(column, other)
+    return QuoteSide(column.expression, None, column.values, 0, said=(column.said, {}))
 
 
 def _level(column: ItemColumn, rising: bool) -> QuoteSide | None:
@@ -233,8 +236,11 @@ def _positions(pool: Pool, top: bool) -> tuple[QuoteSide | None, QuoteSide | Non
 
 
 def _pairs(bid: ItemColumn, bid_size: ItemColumn, ask: ItemColumn, ask_size: ItemColumn) -> tuple[QuoteSide, QuoteSide]:
-    return (QuoteSide(bid.expression, bid_size.expression, bid.values, 0),
-            QuoteSide(ask.expression, ask_size.expression, ask.values, 0))
+    return _beside(bid, bid_size), _beside(ask, ask_size)
+
+
+def _beside(price: ItemColumn, quantity: ItemColumn) -> QuoteSide:
+    return QuoteSide(price.expression, quantity.expression, price.values, 0, said=(price.said, quantity.said))
 
 
 def _near(bid: ItemColumn, ask: ItemColumn) -> bool:
@@ -256,13 +262,14 @@ def _absent(*sides: QuoteSide) -> bool:
 def _side(name: str, side: QuoteSide, missing: bool) -> dict[str, Guess]:
     present = sum(value not in (None, "") for value in side.values)
     why = f"{present} of {len(side.values)} frames have it"
-    price: Any = {"from": side.price, "absent": 0} if missing else side.price
+    absent = {"absent": 0} if missing else {}
+    price = source(side.price, side.said[0], **absent)
     found = {f"{name}_price": Guess(price, why, name in side.price.lower())}
     if side.quantity is None:
         gap = "whether the venue tells it elsewhere"
         found[f"{name}_quantity"] = Guess({"value": 0}, "no size was found", False, gap)
     else:
-        quantity: Any = {"from": side.quantity, "absent": 0} if missing else side.quantity
+        quantity = source(side.quantity, side.said[1], **absent)
         found[f"{name}_quantity"] = Guess(quantity, "beside the price", False)
     return found
 

@@ -135,17 +135,17 @@ def _price(column: ItemColumn) -> Guess:
     count = len(column.present)
     why = f"{count} of {len(column.values)} are numbers"
     if column.name.isdigit():
-        return Guess(column.expression, f"{why}, told by position alone", False)
+        return Guess(column.source, f"{why}, told by position alone", False)
     if all(isinstance(value, int) and value >= 1000 for value in column.present):
         return Guess(column.expression, f"{why}, all whole", False, "whether prices are scaled (`scale:`)")
-    return Guess(column.expression, why, rank(column.name, PRICES) >= _CERTAIN)
+    return Guess(column.source, why, rank(column.name, PRICES) >= _CERTAIN)
 
 
 def _quantity(column: ItemColumn) -> Guess:
     why = f"{len(column.present)} of {len(column.values)} are numbers"
     if _signed(column):
-        return Guess({"from": column.expression, "magnitude": True}, f"{why}, some below zero", False)
-    return Guess(column.expression, why, rank(column.name, QUANTITIES) >= _CERTAIN)
+        return Guess({"from": column.expression, **column.said, "magnitude": True}, f"{why}, some below zero", False)
+    return Guess(column.source, why, rank(column.name, QUANTITIES) >= _CERTAIN)
 
 
 def _first_batch(pool: Pool, symbols: ItemColumn | None) -> Guess | None:

@@ -8,6 +8,7 @@ import asyncio
 from contextlib import suppress
 from http import HTTPStatus
 
+from k2conn.ending_tasks import end_tasks
 from k2conn.framing import LINES
 from k2conn.tools.mock.byte_socket import ByteSocket, PollSocket
 from k2conn.tools.mock.http import read_request
@@ -34,9 +35,7 @@ class ByteServer:
         """Stops listening, and ends all connections."""
         if self._server is not None:
             self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(*self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -77,12 +76,12 @@ class ByteServer:
     async def _poll(self, target: str, known: str, writer: asyncio.StreamWriter) -> None:
         key = self._exchange.asked_for(target)
         poller = self._pollers.get(key)
-        if poller is None or poller.frozen:
-            poller = self._pollers[key] = PollSocket()
+        if poller is None or not poller.is_asked_by(target, known):
+            poller = self._pollers[key] = PollSocket(() if poller is None else poller.leave())
             task = asyncio.create_task(self._exchange.serve(poller, target))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        found = await poller.answer(known)
+        found = await poller.answer(target, known)
         if poller.gone and self._pollers.get(key) is poller:
             del self._pollers[key]
         if found is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from pathlib import Path
 
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError
@@ -28,6 +28,23 @@ _FIRST_WITHIN = 0.05
 _GONE_AFTER = 5.0
 """Seconds without a request after which a client that asks again and again is gone."""
 _ESTABLISHED = "01"
+
+
+def as_received(frame: str | bytes, framing: Framing | None) -> str | bytes:
+    """What a client makes of a frame: that of a named event has its name and id, whatever its data is."""
+    if framing is None or framing.kind != "named-events":
+        return frame
+    return next(iter(cutter(framing, _LARGEST).feed(_as_bytes(frame, framing))), frame)
+
+
+def _as_bytes(frame: str | bytes, framing: Framing) -> bytes:
+    if not framing.kind.endswith("events"):
+        return framed(frame, framing)
+    data = frame.encode() if isinstance(frame, str) else frame
+    head = b""
+    if framing.kind == "named-events":
+        head, data = _named_event(data)
+    return head + b"".join(b"data: %b\n" % line for line in data.split(b"\n")) + b"\n"
 
 
 def _closed() -> ConnectionClosed:
@@ -67,13 +84,7 @@ class ByteSocket:
             raise _closed() from None
 
     def _wired(self, frame: str | bytes) -> bytes:
-        if not self._framing.kind.endswith("events"):
-            return framed(frame, self._framing)
-        data = frame.encode() if isinstance(frame, str) else frame
-        head = b""
-        if self._framing.kind == "named-events":
-            head, data = _named_event(data)
-        return head + b"".join(b"data: %b\n" % line for line in data.split(b"\n")) + b"\n"
+        return _as_bytes(frame, self._framing)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Ends it in order, whatever the code."""
@@ -123,18 +134,26 @@ def _all_read(ours: int, theirs: int) -> bool:
 
 
 class PollSocket:
-    """A client that asks again and again, over as many connections."""
+    """A client that asks again and again, over as many connections. ``waiting``: frames for its first requests.
 
-    def __init__(self) -> None:
-        self._queue: deque[str | bytes] = deque()
+    That a request comes proves that the answer before it was read, but only where the same client asks. One whose
+    answer was late gives up, and asks anew as another: it knows no ETag, or does not wait for the other's answer.
+    """
+
+    def __init__(self, waiting: Iterable[str | bytes] = ()) -> None:
+        self._queue: deque[str | bytes] = deque(waiting)
         self._news = asyncio.Event()
+        self._target: str | None = None
+        """What the latest request asked for; None before the first."""
+        self._tagged = False
+        """Whether the latest request was answered with an ETag."""
+        self._answering = False
         self._sent = 0
         """Frames that were answers, and those that a later request proves to have been read."""
         self._proved = 0
-        self._queued = 0
+        self._queued = len(self._queue)
         self._ending = ""
         self._frozen = False
-        self._hangs = False
         self._asked_at = monotonic()
 
     # -- as a WebSocket
@@ -164,11 +183,6 @@ class PollSocket:
     def _end(self, how: str) -> None:
         self._ending = self._ending or how
         self._news.set()
-
-    @property
-    def frozen(self) -> bool:
-        """Whether a request is under way that is never answered; who asks again is another client."""
-        return self._hangs
 
     @property
     def gone(self) -> bool:
@@ -204,10 +218,31 @@ class PollSocket:
 
     # -- as an HTTP server
 
-    async def answer(self, known: str) -> tuple[int, str, bytes] | None:
+    def is_asked_by(self, target: str, known: str) -> bool:
+        """Whether a request for ``target`` that knows the ETag ``known`` is this client's."""
+        if self._answering:
+            return False
+        return bool(known) or target != self._target or not self._tagged
+
+    def leave(self) -> list[str | bytes]:
+        """The client will not ask any more. Gives the frames that were for it and that it did not ask for."""
+        self._end("left")
+        left = list(self._queue)
+        self._queue.clear()
+        return left
+
+    async def answer(self, target: str, known: str) -> tuple[int, str, bytes] | None:
         """The status, ETag and body for a request that knows the ETag ``known``; None: it is to be cut off."""
-        self._asked_at, self._proved = monotonic(), self._sent
-        self._hangs = self._frozen
+        self._asked_at, self._proved, self._target = monotonic(), self._sent, target
+        self._answering = True
+        try:
+            found = await self._answer(known)
+        finally:
+            self._answering = False
+        self._tagged = found is not None and bool(found[1])
+        return found
+
+    async def _answer(self, known: str) -> tuple[int, str, bytes] | None:
         while self._frozen and not self._ending:
             await _moment(_FIRST_WITHIN)
         if not self._queue and not self._ending:
@@ -221,7 +256,7 @@ class PollSocket:
             return (503, "", b"") if self._ending == "refuse" else None
         tag = f'"{self._sent}"'
         if not self._queue:
-            return (304, tag, b"") if known == tag else (204, "", b"")
+            return 304 if known == tag else 204, tag, b""
         frame = self._queue.popleft()
         self._sent += 1
         return 200, f'"{self._sent}"', _bytes(frame)

@@ -17,7 +17,9 @@ from websockets.server import ServerProtocol
 
 from k2conn import exactjson
 from k2conn.clock import monotonic, wall_ms, wall_us
+from k2conn.ending_tasks import end_tasks
 from k2conn.plan import Connection, Json, Plan
+from k2conn.tools.mock.byte_socket import as_received
 from k2conn.tools.mock.connection import FrameSource, Key, MockConnection
 from k2conn.tools.mock.faults import GARBAGE, Faults, corrupted
 from k2conn.tools.mock.frame_generator import GeneratedFrame, PriceWalk
@@ -62,7 +64,8 @@ class Client:
         """Sends one frame, and records it before."""
         if self.client_session is not None:
             ids, shared = ((), None) if generated is None else (generated.ids, generated.shared)
-            self.client_session.note(SentFrame(key, ids, frame, broken, shared), self.socket)
+            noted = as_received(frame, self.mock_connection.connection.framing) if broken else frame
+            self.client_session.note(SentFrame(key, ids, noted, broken, shared), self.socket)
         await self.socket.send(frame)
 
     def freeze(self) -> None:
@@ -220,9 +223,7 @@ class MockExchange:
 
     async def stop(self) -> None:
         """Stops sending; raises the exception of a failed task."""
-        for task in self._tasks:
-            task.cancel()
-        found = await asyncio.gather(*self._tasks, return_exceptions=True)
+        found = await end_tasks(*self._tasks)
         self._tasks.clear()
         for error in found:
             if isinstance(error, Exception):
@@ -297,9 +298,13 @@ class MockExchange:
                 client.socket.transport.write(b"\x88\x02" + code.to_bytes(2, "big"))
             client.freeze()
 
-    async def broadcast(self, text: bytes, packed: bool = True, broken: bool = True) -> None:
-        """Sends one frame that is of no stream to all clients. ``broken``: it must become a dead letter."""
+    async def broadcast(self, text: bytes, packed: bool = True, broken: bool = True, last: bool = False) -> None:
+        """Sends one frame that is of no stream to all clients. ``broken``: it must become a dead letter; ``last``: no
+        data follows, for their connections end with it.
+        """
         for client in tuple(self.clients):
+            if last:
+                client.subscribed.clear()
             if not client.frozen:
                 frame = client.mock_connection.encode(text) if packed else text
                 with suppress(ConnectionClosed):

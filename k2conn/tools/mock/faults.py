@@ -49,9 +49,11 @@ GARBAGE = b'{"broken": ['
 
 def corrupted(frame: str | bytes, readable: Callable[[str | bytes], bool] = lambda _: False) -> str | bytes:
     """A frame that cannot be decoded: of binary frames the first byte is changed, texts lose their end. Where that is
-    still a frame (a binary layout may name what stands for any other), it loses its end, too.
+    still a frame (a binary layout may name what stands for any other, a cell of CSV may be anything), it loses its end,
+    or half of it, too.
     """
     if isinstance(frame, str):
-        return frame[:-1] if frame[-1:] in "]}" else "{" + frame
+        changed_text = frame[:-1] if frame[-1:] in "]}" else "{" + frame
+        return frame[: len(frame) // 2] if readable(changed_text) else changed_text
     changed = bytes([frame[0] ^ 0xFF]) + frame[1:]
     return frame[:-1] if readable(changed) else changed

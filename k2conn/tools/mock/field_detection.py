@@ -14,7 +14,7 @@ from typing import Any
 from k2conn.engine.conversation.routing import Router
 from k2conn.engine.mapping.nested_items import NO_ITEM, NestedItems
 from k2conn.errors import RecordError
-from k2conn.plan import Connection, Json, Plan, Reader, Stream, Symbol
+from k2conn.plan import Connection, Json, Plan, Reader, Separators, Stream, Symbol
 from k2conn.records import TIMES, RecordType, load_record
 from k2conn.scope import Scope
 from k2conn.tools.mock.learned_replies import messages
@@ -69,6 +69,8 @@ class DetectedField:
     role: str
     row: int
     order: int = 0
+    separators: Separators | None = None
+    """How the connector file says that its digits are set apart, where it is a number."""
 
 
 class FieldDetection:
@@ -131,7 +133,8 @@ class FieldDetection:
         for role in (SYMBOL, BEGIN, TIME, PREVIOUS, IDENTITY, SEQUENCE, PRICE, AMOUNT):
             rows = [at for at, name in touched if name == role]
             if rows:
-                return DetectedField(place, role, rows[0])
+                at = rows[0]
+                return DetectedField(place, role, at, separators=_separators(base[at], changed[at], role))
         return None
 
     def _rows(self, stream: Stream, message: Json, scope: Scope) -> list[ItemValues]:
@@ -179,6 +182,16 @@ def _row(plan: Plan, stream: Stream, item: Json, scope: Scope) -> ItemValues:
         values[role] = [_read(read, item, scope) for read in readers]
     scope.notes = {}
     return ItemValues(stream, item, scope.symbol, dropped, values)
+
+
+def _separators(before: ItemValues, after: ItemValues, role: str) -> Separators | None:
+    """Those of the number that differs; None where it is no price and no amount, or has none."""
+    profile, fields = load_record(before.stream.record, before.stream.revision).profile, before.stream.fields
+    by_name = {field.name: field for field in fields}
+    names = {PRICE: profile.prices, AMOUNT: profile.amounts}.get(role, ())
+    mapped = [by_name[name] for name in names if name in by_name]
+    values = zip(mapped, before.values[role], after.values[role], strict=False)
+    return next((one.separators for one, was, now in values if was != now), None)
 
 
 def _readers(stream: Stream) -> list[tuple[str, Sequence[Reader]]]:

@@ -10,7 +10,7 @@ from itertools import cycle
 from random import Random
 from typing import NamedTuple
 
-from k2conn.plan import Json, Symbol
+from k2conn.plan import Json, Separators, Symbol
 from k2conn.tools.mock.field_detection import AMOUNT, IDENTITY, PREVIOUS, PRICE, SEQUENCE, FieldDetection
 from k2conn.tools.mock.frame_templates import FrameTemplate, SpanPlace, encoded
 from k2conn.tools.mock.number_formats import count_to, counted, exact, spelled, tick
@@ -121,9 +121,9 @@ class SyntheticFrames:
             elif part.role == PREVIOUS:
                 container[key] = self._previous(was)
             elif part.role == PRICE:
-                container[key] = _moved(was, shift)
+                container[key] = _moved(was, shift, part.separators)
             elif part.role == AMOUNT:
-                container[key] = self._amount(was)
+                container[key] = self._amount(was, part.separators)
         for (container, key), write, after in template.clocks:
             container[key] = write(now_us + after)
         for span in template.spans:
@@ -170,13 +170,13 @@ class SyntheticFrames:
         following = self._numbers.get((SEQUENCE, 0), self._numbers.get((IDENTITY, 0)))
         return was if following is None else count_to(was, following - 1, self._name)
 
-    def _amount(self, was: Json) -> Json:
-        number = exact(was)
+    def _amount(self, was: Json, separators: Separators | None) -> Json:
+        number = exact(was, separators)
         if number is None or not number:
             return was
-        last = tick(was)
+        last = tick(was, separators)
         most = 2 * int(abs(number) / last)
-        return spelled(self._random.randint(1, most) * last * (1 if number > 0 else -1), was)
+        return spelled(self._random.randint(1, most) * last * (1 if number > 0 else -1), was, separators)
 
 
 def _by_stream(template: FrameTemplate, ids: tuple[str, ...]) -> dict[str, tuple[str, ...]] | None:
@@ -187,11 +187,11 @@ def _by_stream(template: FrameTemplate, ids: tuple[str, ...]) -> dict[str, tuple
             for name in names}
 
 
-def _moved(was: Json, shift: Decimal) -> Json:
-    number = exact(was)
+def _moved(was: Json, shift: Decimal, separators: Separators | None) -> Json:
+    number = exact(was, separators)
     if number is None or number <= 0 or number + shift <= 0:
         return was
-    return spelled(number + shift, was)
+    return spelled(number + shift, was, separators)
 
 
 class RecordedFrames:

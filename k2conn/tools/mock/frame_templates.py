@@ -108,8 +108,8 @@ class FrameTemplates:
     def _template(self, frame: Json, state: dict[str, Json]) -> FrameTemplate:
         rows = self.detection.rows(frame, state)
         parts = self.detection.parts(frame, state)
-        prices = [(number, tick(value)) for part in parts if part.role == PRICE
-                  if (number := exact(value := _value(part.place))) is not None and number > 0]
+        prices = [(number, tick(value, part.separators)) for part in parts if part.role == PRICE
+                  if (number := exact(value := _value(part.place), part.separators)) is not None and number > 0]
         return FrameTemplate(
             frame=frame,
             rows=rows,

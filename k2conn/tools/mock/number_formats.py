@@ -6,7 +6,7 @@ import re
 import uuid
 from decimal import Decimal, InvalidOperation
 
-from k2conn.plan import Json
+from k2conn.plan import Json, Separators
 
 _CENTS = 2
 """Decimal places that are never taken for padding."""
@@ -21,10 +21,12 @@ def is_number(value: Json) -> bool:
     return type(value) in (int, Decimal) or (type(value) is str and exact(value) is not None)
 
 
-def exact(value: Json) -> Decimal | None:
+def exact(value: Json, separators: Separators | None = None) -> Decimal | None:
     """The number with its exponent; None where the value is not a number."""
     if type(value) not in (int, Decimal, str):
         return None
+    if type(value) is str and separators is not None:
+        value = value.replace(separators.thousands, "").replace(separators.decimal, ".")
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -32,9 +34,9 @@ def exact(value: Json) -> Decimal | None:
     return number if number.is_finite() else None
 
 
-def tick(value: Json) -> Decimal:
+def tick(value: Json, separators: Separators | None = None) -> Decimal:
     """The smallest step of a number: the value of its last digit, not counting padding zeros."""
-    number = exact(value) or Decimal(0)
+    number = exact(value, separators) or Decimal(0)
     return Decimal(1).scaleb(max(_exponent(number), min(_exponent(number.normalize()), -_CENTS)))
 
 
@@ -43,12 +45,19 @@ def _exponent(number: Decimal) -> int:
     return found if isinstance(found, int) else 0
 
 
-def spelled(number: Decimal, like: Json) -> Json:
-    """A number in the format of ``like``."""
-    fitted = number.quantize(Decimal(1).scaleb(_exponent(exact(like) or Decimal(0))))
+def spelled(number: Decimal, like: Json, separators: Separators | None = None) -> Json:
+    """A number in the format of ``like``; as text, with the separators of its field."""
+    fitted = number.quantize(Decimal(1).scaleb(_exponent(exact(like, separators) or Decimal(0))))
     if type(like) is int:
         return int(fitted)
-    return fitted if type(like) is Decimal else format(fitted, "f")
+    if type(like) is Decimal:
+        return fitted
+    return format(fitted, "f") if separators is None else _set_apart(fitted, separators)
+
+
+def _set_apart(number: Decimal, separators: Separators) -> str:
+    whole, point, decimals = format(number, ",f" if separators.thousands else "f").partition(".")
+    return whole.replace(",", separators.thousands) + (separators.decimal if point else "") + decimals
 
 
 def counted(value: Json) -> int | None:

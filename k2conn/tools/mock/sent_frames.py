@@ -8,7 +8,7 @@ ends are *in doubt*.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from websockets.exceptions import ConnectionClosed
@@ -74,6 +74,11 @@ class ClientSession:
                 return
             self.confirmed = upto
 
+    @property
+    def waits(self) -> bool:
+        """Whether frames on an open connection are not confirmed yet."""
+        return self._fence is not None and not self._fence.done()
+
     def stop(self) -> None:
         """The connection has ended."""
         if self._fence is not None:
@@ -106,9 +111,12 @@ class SentFrames:
             for at, sent in enumerate(client_session.frames):
                 yield client_session, sent, at < client_session.confirmed
 
+    def all_so_far(self) -> Callable[[], bool]:
+        """Whether all that was sent until now on connections that are open is confirmed: for who asks later."""
+        until = [(one, len(one.frames)) for one in self.client_sessions if one.confirmed < len(one.frames)]
+        return lambda: all(one.confirmed >= count or not one.waits for one, count in until)
+
     @property
     def settled(self) -> bool:
         """Whether all frames sent on open connections are confirmed."""
-        return all(
-            client_session._fence is None or client_session._fence.done() for client_session in self.client_sessions
-        )
+        return not any(client_session.waits for client_session in self.client_sessions)

@@ -33,6 +33,7 @@ from websockets.uri import parse_uri
 from k2conn import __version__
 from k2conn.compat.websockets import ConnectOnce
 from k2conn.compression import Compression
+from k2conn.ending_tasks import end_tasks
 from k2conn.errors import TransportError
 from k2conn.net.destinations import open_socket_async
 from k2conn.net.http import REDIRECTED, stay_away
@@ -90,8 +91,7 @@ class WebSocket:
             raise _closed(error) from None
         finally:
             self._socket.release()
-            sender.cancel()
-            (ended,) = await asyncio.gather(sender, return_exceptions=True)
+            (ended,) = await end_tasks(sender)
             await self.close()
             if isinstance(ended, Exception):
                 raise ended

@@ -62,6 +62,17 @@ static size_t digits(Reading *reading)
     return found;
 }
 
+static int read_exponent(Reading *reading, Value *value)
+{
+    if (!taken(reading, 'e') && !taken(reading, 'E'))
+        return 1;
+    value->kind = JSON_OTHER;
+    if (!taken(reading, '-'))
+        taken(reading, '+');
+    size_t found = digits(reading);
+    return found == 1 || found == 2;
+}
+
 static int read_number(Reading *reading, Value *value)
 {
     int negative = taken(reading, '-'), zero = letter(reading) == '0';
@@ -76,10 +87,12 @@ static int read_number(Reading *reading, Value *value)
         memcpy(number, reading->text + value->start, reading->at - value->start < 31 ? reading->at - value->start : 31);
         errno = 0;
         long long found = strtoll(number, NULL, 10);
-        if (whole > 19 || errno || found == INT64_MIN || (negative && zero))
+        if (whole > LONGEST_NUMBER || (negative && zero))
             return 0;
+        if (whole > 19 || errno || found == INT64_MIN)
+            value->kind = JSON_OTHER;
     }
-    return letter(reading) != 'e' && letter(reading) != 'E';
+    return read_exponent(reading, value);
 }
 
 static int read_word(Reading *reading, const char *word)

@@ -83,7 +83,7 @@ def target(data: bytes) -> None:
         patch.object(symbol_contexts, "NativeMappers", native_mappers),
     ):
         quick, slow = conversation(one.plan), conversation(one.plan)
-    slow._plain = PlainFrames(slow.session, (), None)
+    slow._plain = PlainFrames(slow.session, ())
     for pipeline in (quick, slow):
         if began:
             pipeline.session.open(0.0, WALL)

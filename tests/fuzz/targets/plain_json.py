@@ -20,7 +20,8 @@ def seeds() -> Iterator[bytes]:
     yield b"[" * 17 + b"]" * 17
     yield b"[" + b",".join(b"%d" % number for number in range(63)) + b"]"
     yield b"[" + b",".join(b"%d" % number for number in range(64)) + b"]"
-    yield from (b"1", b"-7", b"0", b"-0", b"01", b"1.", b".5", b"1.0e1", b"9" * 18, b"9" * 19,
+    yield from (b"1", b"-7", b"0", b"-0", b"01", b"1.", b".5", b"1.0e1", b"1e+99", b"-0.5E-07", b"1e100",
+                b"1e", b"0e-", b"9" * 18, b"9" * 19,
                 b"9223372036854775807", b"-9223372036854775807", b"9223372036854775808", b"-9223372036854775808",
                 b"null", b"nul", b'"',
                   b"", b" ", b'{"a"}', b'{"a":}', b"[1,]", b"{,}", b"[}", b'"\\n"', b'"\x1f"', b"[1 2]", b'{"a":1,}')

@@ -172,11 +172,31 @@ def test_names_in_an_expression_are_known() -> None:
     [
         ("from_json(d).p", {"d": '{"p":64000.10}'}, Decimal("64000.10")),
         ("map(&from_json(@), body)[].p", {"body": ['{"p":1}', '{"p":2}']}, [1, 2]),
+        ("rows({t: t, p: b.p})", {"t": [1, 2], "b": {"p": ["a", None]}}, [{"t": 1, "p": "a"}, {"t": 2, "p": None}]),
+        ("rows({t: t, p: p})[*].t", {"t": [1, 2]}, [1, 2]),
+        ("rows({t: t})", {"t": []}, []),
+        ("rows({t: t, p: p})", {"x": []}, None),
         ("items(@)[*].[[0], [1].p]", {"BTC": {"p": 1}, "ETH": {"p": 2}}, [["BTC", 1], ["ETH", 2]]),
     ],
 )
 def test_functions_beyond_the_standard(text: str, message: Any, value: Any) -> None:
     assert same(compile_expression(text).get(message, scope()), value)
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ({"t": [1, 2], "p": ["a"]}, "columns have as many values as each other: 't' has 2, 'p' 1"),
+        ({"t": [1], "p": "a"}, "the column 'p' is no array"),
+        ({"t": {"a": 1}, "p": ["a"]}, "the column 't' is no array"),
+    ],
+)
+def test_columns_that_make_no_rows(message: Any, told: str) -> None:
+    with pytest.raises(RecordError) as raised:
+        compile_expression("rows({t: t, p: p})").get(message, scope())
+    assert told in raised.value.detail
+    condition, _ = compile_condition("rows({t: t, p: p})")
+    assert condition(message, Scope()) is False
 
 
 def test_every_function_of_the_standard_is_there() -> None:

@@ -74,6 +74,8 @@ WARNED = {
     "key without each": ("    each: data\n", "", "the stream has no `each`, so $key is nothing"),
     "key of a projection": ("each: data", "each: data[*]", "`each: data[*]` gives a list, so $key is nothing"),
     "no tests": (NO_TESTS, "", "1:1: warning[missing]: the file has no tests"),
+    "beginning": ("  steps:\n", "  initial: {since: $now_ms}\n  steps:\n",
+                  "10:20: warning[value]: every connection begins with a $state.since of its own"),
     "answer to nobody": ("      - answered: {data: {token: abc}}\n", "      - answered: {data: {token: abc}}\n" * 2,
                          "nobody makes this call: the file makes 1 before it connects"),
 }
@@ -146,3 +148,20 @@ def test_a_time_of_1970_that_no_unit_makes_of_one_of_today_is_what_it_says(time:
     (found,), _ = pipeline.receive([trades(trade(1, t=time))], 0.0, 1_767_323_046_000_000)
     assert found.schema is not None
     assert found.schema.decode_plain(found.value)["timestamp"] == int(str(time)) * 1000
+
+
+@pytest.mark.parametrize(("framing", "sent", "wanted"), [
+    ("lines", r"SUB {$symbols}\n", r"warning[value]: '\n' ends a frame, and stands behind each that is sent"),
+    ("lines", "SUB {$symbols}", None),
+    ("{delimiter: '|'}", "SUB {$symbols}|", "warning[value]: '|' ends a frame"),
+    ("{delimiter: '|'}", r"SUB {$symbols}\n", None),
+])
+def test_a_text_that_ends_its_frame_itself(framing: str, sent: str, wanted: str | None) -> None:
+    text = GOOD[: GOOD.index("connection:\n")] + f"""connection:
+  url: tcps://venue.example:1
+  steps: [{{send: "{sent}", for: [trade, quote], expect: first-data}}]
+  framing: {framing}
+""" + GOOD[GOOD.index("streams:"):].replace("      - answered: {data: {token: abc}}\n", "")
+    found = [one for one in warnings(text) if "ends a frame" in one]
+    assert len(found) == (wanted is not None), found
+    assert wanted is None or wanted in found[0], found

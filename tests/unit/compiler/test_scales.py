@@ -1,4 +1,4 @@
-"""Numbers whose scale the venue says, and numbers in groups of digits."""
+"""Numbers whose scale the venue says, and numbers with separators of their own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from k2conn import exactjson
 from k2conn.compiler.compiler import check_text
 from k2conn.compiler.converters.decimals import Overflow, decimals, quotients, rounded
-from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, ungrouped
+from k2conn.compiler.converters.scales import factor_itself, factor_of_digits, punctuated
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.errors import RecordError
+from k2conn.plan import Separators
 from tests.paths import ROOT
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, intake_of, trade, trades
 
@@ -200,13 +201,86 @@ GROUPS = [
 
 @pytest.mark.parametrize(("text", "expected"), GROUPS)
 def test_groups_of_digits(text: Any, expected: str | None) -> None:
-    convert = ungrouped(decimals(8, 18, signed=True), ",")
+    convert = punctuated(decimals(8, 18, signed=True), Separators(",", "."))
     if expected is None:
         with pytest.raises(RecordError) as raised:
             convert(text)
         assert raised.value.reason == "bad-number"
     else:
         assert convert(text) == int(Decimal(expected).scaleb(8))
+
+
+COMMAS = {
+    ("", ","): [
+        ("1,5", "1.5"), ("1234,5", "1234.5"), (",5", "0.5"), ("7", "7"), ("-0,25", "-0.25"), ("1,5e3", "1500"),
+        (2, "2"), (Decimal("1.5"), "1.5"), ("1,234", "1.234"), ("7,", "7"),
+        ("1.5", None), ("1.234", None), ("1.234,5", None), ("1,2,3", None), (",", None), ("1 234,5", None),
+        ("1,٣", None), ("1" * 300, None), ("1,5x", None),
+    ],
+    (".", ","): [
+        ("1.234", "1234"), ("1.234,5", "1234.5"), ("12.345.678,25", "12345678.25"), ("999,5", "999.5"),
+        ("1500", "1500"), ("1500,25", "1500.25"), ("-1.000,5", "-1000.5"), (Decimal("1.234"), "1.234"),
+        ("1.5", None), ("1.23", None), ("1.2345", None), ("1,234.5", None), ("1.234.5", None), ("1.234,5,6", None),
+        ("1234.567", None), (".234", None), ("1.234e2", None),
+    ],
+    ("\u202f", ","): [("1\u202f234,5", "1234.5"), ("1 234,5", None), ("1.234,5", None), ("1\u202f23,5", None)],
+    ("\u2019", "."): [("1\u2019234.5", "1234.5"), ("1'234.5", None), ("1\u2019234,5", None)],
+}
+
+
+@pytest.mark.parametrize(("separators", "text", "expected"), [
+    (separators, *one) for separators, rows in COMMAS.items() for one in rows
+])
+def test_decimals_behind_a_comma(separators: tuple[str, str], text: Any, expected: str | None) -> None:
+    convert = punctuated(decimals(8, 18, signed=True), Separators(*separators))
+    if expected is None:
+        with pytest.raises(RecordError) as raised:
+            convert(text)
+        assert raised.value.reason == "bad-number"
+        assert str(text)[:40] in raised.value.detail, "the number as it was sent"
+    else:
+        assert convert(text) == int(Decimal(expected).scaleb(8))
+
+
+@given(st.decimals(min_value=0, max_value=10**9, places=3), st.sampled_from(list(COMMAS)))
+def test_no_number_has_two_readings(number: Decimal, separators: tuple[str, str]) -> None:
+    thousands, mark = separators
+    text = f"{number:,f}" if thousands else f"{number:f}"
+    text = text.translate({ord(","): thousands, ord("."): mark})
+    assert punctuated(decimals(8, 18), Separators(*separators))(text) == int(number.scaleb(8))
+
+
+@pytest.mark.parametrize(
+    ("said", "values", "expected"),
+    [
+        ('{from: p, decimal: ",", scale: 1e-2}', {"p": "12345,6"}, "123.456"),
+        ('{from: p, decimal: ",", scale: {divide_by: base}}', {"p": "1,5", "base": 2}, "0.75"),
+        ('{from: p, decimal: ",", thousands: ".", scale: {by_symbol: [{scale: 10}]}}', {"p": "1.234,5"}, "12345"),
+        ('{from: p, decimal: ",", magnitude: true}', {"p": "-1,5"}, "1.5"),
+        ('{from: p, decimal: ",", absent: 3}', {"p": ""}, "3"),
+        ('{from: p, decimal: ",", on_overflow: round}', {"p": "1,123456789"}, "1.12345679"),
+        ('{from: p, decimal: ".", thousands: ","}', {"p": "1,234.5"}, "1234.5"),
+        ('{from: p, pattern: "EUR {value}", decimal: ",", thousands: "."}', {"p": "EUR 1.234,5"}, "1234.5"),
+    ],
+)
+def test_a_comma_beside_other_words(said: str, values: dict[str, Any], expected: str) -> None:
+    assert price(venue(said), **values) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "told_of"),
+    [
+        ('{from: p, thousands: "."}', '`.` cannot stand between groups of digits and before the decimals: where it '
+                                      'stands between groups, say what stands before the decimals, `decimal: ","`'),
+        ('{from: p, thousands: ",", decimal: ","}', "`,` cannot stand between groups of digits and before"),
+        ('{from: p, decimal: ";"}', "';' is not allowed; known: '.', ','"),
+        ('{from: p, thousands: "-"}', r"'-' is not allowed; known: ',', '.', ' ', ''', '_', "),
+    ],
+)
+def test_separators_that_cannot_be_meant(said: str, told_of: str) -> None:
+    text = STREAMS.replace("      price: p\n", f"      price: {said}\n")
+    _, problems = check_text("venue.yaml", HEAD + SUBSCRIBE + text, ROOT)
+    assert [told_of in str(one) for one in problems] == [True], problems
 
 
 @pytest.mark.parametrize("separator", [",", " ", "'", "_"])
@@ -227,6 +301,9 @@ ANYTHING = st.recursive(
 )
 
 
+PUNCTUATED = [punctuated(decimals(8, 18), Separators(*one)) for one in ((",", "."), (".", ","), ("", ","))]
+
+
 def outcome(read: Callable[[Any], Any], value: Any) -> Any:
     """What is read, or why nothing is."""
     try:
@@ -237,6 +314,6 @@ def outcome(read: Callable[[Any], Any], value: Any) -> Any:
 
 @given(ANYTHING)
 def test_whatever_is_sent_is_a_scale_and_a_number_or_an_error_with_its_reason(value: Any) -> None:
-    for read in (factor_itself, factor_of_digits, ungrouped(decimals(8, 18), ",")):
+    for read in (factor_itself, factor_of_digits, *PUNCTUATED):
         found = outcome(read, value)
         assert found in ("bad-number", "missing-field", "overflow") or found >= 0

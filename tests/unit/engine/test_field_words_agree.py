@@ -26,6 +26,8 @@ CHANGES: dict[str, dict[str, str]] = {
     "captured scale": {"price: p": "price: {from: p, scale: {digits: s, look_up: $state.digits_of}}"},
     "scale beside": {"price: p": "price: {from: p, scale: tick, on_overflow: round}"},
     "divided": {"price: p": "price: {from: p, scale: {divide_by: tick}, on_overflow: round}"},
+    "comma": {"price: p": 'price: {from: p, decimal: ","}',
+              "quantity: q": 'quantity: {from: q, thousands: ".", decimal: ",", on_overflow: round}'},
     "groups": {"quantity: q": 'quantity: {from: q, thousands: ","}'},
     "time of day": {"timestamp: {from: t, unit: ms}": TIME},
     "dated": {"timestamp: {from: t, unit: ms}": DATED},
@@ -64,7 +66,9 @@ def outcome(plan: Plan, frames: list[str]) -> tuple[list[Any], Any]:
     return found, (pipeline.connector_state.ledger.totals(), numbers)
 
 
-NUMBERS = st.sampled_from([1, "12345", "1,234.5", "1,23", Decimal("0.25"), 0, "x", None, "0.000000001", -1])
+NUMBERS = st.sampled_from([
+    1, "12345", "1,234.5", "1,23", "1.234,5", "1.234", "0,1234567891", Decimal("0.25"), 0, "x", None, "0.000000001", -1,
+])
 ITEMS = st.fixed_dictionaries(
     {"s": st.sampled_from(["BTC-USD", "ETH-USD", "?"]), "i": st.sampled_from([1, 2, 5, "n7", "n9", None]),
      "p": NUMBERS, "q": NUMBERS, "d": st.sampled_from(["buy", "sell", "?"]),

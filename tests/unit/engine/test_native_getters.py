@@ -38,6 +38,8 @@ PATHS = st.sampled_from([
     "a", "a.b", "a.b.c", "[0]", "[-1]", "[1].a", "a[0].b[-2]", "@", "$message", "$message.a", "$message[0].b",
     "$state.a", "$key", "$received_at", "a || b", "a.b || b.a || c", "a || $message.a || $key", "$state.a.b || c",
     "a | [0]", "a.b.c.a.b.c.a.b.c.a", "a || b || c || a.b || a.c", "[99999999999999999999]", "$parent.a", "a[0][0][0]",
+    "a[?[1] != 'x'] | [0]", "a[?[0] != 'a'] | [0][1]", "@[?[0] != 'x'] | [0]", "$message[?[0] != ''] | [0][0] || b",
+    "a.b[?[1] != 'ping'] | [0].a", "a[?[0] != 'a'] | [1]", "a[?[0] == 'a'] | [0]", "a[?[-1] != 'a'] | [0]",
 ])
 
 
@@ -55,7 +57,7 @@ def scope_of(message: Any, state: Any, key: str | None) -> Scope:
     return found
 
 
-@settings(max_examples=250)
+@settings(max_examples=400)
 @given(PATHS, VALUES, VALUES, VALUES, st.none() | st.just("k"))
 def test_a_path_leads_where_the_closures_lead(text: str, value: Any, message: Any, state: Any, key: Any) -> None:
     scope = scope_of(message, state, key)
@@ -67,6 +69,7 @@ def test_a_path_leads_where_the_closures_lead(text: str, value: Any, message: An
 
 @pytest.mark.parametrize(("text", "in_c"), [
     ("a.b", True), ("a || b", True), ("$key", True), ("a[*].b", False), ("a.b.c.a.b.c.a.b.c", False),
+    ("a[?[1] != '0'] | [0][0]", True), ("a[?[1] == '0'] | [0][0]", False), ("a[?[1] != '\u00e9'] | [0]", False),
     ("$parent.a", False), ("$symbol.base", False), ("a == 'x'", False), ("length(a)", False),
     ("a || b || c || a.b || a.c", False),
 ])

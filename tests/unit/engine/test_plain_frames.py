@@ -22,7 +22,7 @@ def fed(*frames: str | bytes, plain: bool = True) -> tuple[FramePipeline, list[E
     """A connection that had one trade before these frames, which come in one read."""
     pipeline = intake_of(plan_of())
     if not plain:
-        pipeline._plain = PlainFrames(pipeline.session, (), None)
+        pipeline._plain = PlainFrames(pipeline.session, ())
     pipeline.receive([trades(trade(1))], 0.0, WALL)
     return pipeline, pipeline.receive(list(frames), 1.0, WALL + 1)[0]
 
@@ -121,7 +121,7 @@ def filtering(rule: str, number: bool = False) -> tuple[FramePipeline, FramePipe
     if number:
         said = said.replace("    fields:", "    sequence: {from: i, rule: contiguous, per: symbol}\n    fields:", 1)
     quick, slow = intake_of(plan_of(streams=said)), intake_of(plan_of(streams=said))
-    slow._plain = PlainFrames(slow.session, (), None)
+    slow._plain = PlainFrames(slow.session, ())
     return quick, slow
 
 

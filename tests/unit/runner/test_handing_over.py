@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
+from k2conn.errors import Unreachable
 from k2conn.runner import Runner
+from k2conn.runner import runner as runner_module
+from k2conn.runner.connector import Connector
 from k2conn.sinks.settings import SinkSettings
+from tests.unit.group.test_sharing import job
 
 
 class Told:
@@ -72,3 +76,30 @@ def test_who_hands_over_has_committed_all_before_it_closes_its_connections(monke
 
 def test_who_stops_for_good_takes_in_what_comes_until_they_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ended(monkeypatch, False) == ["opened", "held", "stopped receiving", "flushed", "closed"]
+
+
+def test_who_cannot_take_over_says_so_although_a_connection_waits_for_room_that_never_comes(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(self: Connector, *given: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(runner_module, "RECEIVE_WITHIN", 0.1)
+    monkeypatch.setattr(Connector, "run", never)
+    monkeypatch.setattr(Connector, "stop", never)
+    order: list[str] = []
+
+    class Away(Told):
+        async def open(self) -> None:
+            raise Unreachable("it is away")
+
+    async def main() -> None:
+        turn = asyncio.Event()
+        runner = Runner((job(),), SinkSettings(kind="none"), turn=turn,
+                        open_sink=lambda *given: Away(order))  # type: ignore[arg-type]
+        turn.set()
+        async with asyncio.timeout(60):
+            await runner.run(asyncio.Event())
+
+    with pytest.raises(Unreachable, match="it is away"):
+        asyncio.run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from k2conn import exactjson
 from k2conn.sinks.kafka.settings import KafkaSettings
 from k2conn.tools.certify.committed_books import CommittedBooks, HandOver, SymbolBook
-from k2conn.tools.certify.exactly_once import ExactlyOnceProof, ProofSettings, judge, percentile
+from k2conn.tools.certify.exactly_once import ExactlyOnceProof, ProofSettings, at_rest, judge, percentile
 from k2conn.tools.certify.group_faults import Happened
 
 
@@ -100,3 +101,24 @@ def test_of_what_was_sent_each_is_counted_once_between_the_first_and_the_last_th
     judge(books, ProofSettings(KafkaSettings(), {}, "", Path(), symbols=1), proof, {"A-USD": [(1, 7), (6, 7), (9, 20)]})
     assert (proof.sent, proof.sent_missing, proof.twice) == (5, 1, 1), "5 to 7, and 9 to 10; 7 is missing"
     assert book_of(5, 6, 7).among([(1, 6), (6, 9)]) == (3, 0)
+
+
+def rested(books: CommittedBooks) -> list[str]:
+    async def main() -> list[str]:
+        reading = asyncio.ensure_future(asyncio.Event().wait())
+        asyncio.get_running_loop().call_later(0.05, books.symbols["A"].take, 8, False)
+        try:
+            return await at_rest(books, reading, 0.5)  # type: ignore[arg-type]
+        finally:
+            reading.cancel()
+
+    return asyncio.run(main())
+
+
+def test_a_symbol_that_does_not_go_on_is_named_and_what_was_found_is_judged_all_the_same() -> None:
+    (said,) = rested(books_of(A=book_of(5, 6, 7), B=book_of(5)))
+    assert said == "the group did not begin to go on in 0 s: nothing new of B"
+
+
+def test_all_symbols_that_go_on_are_at_rest() -> None:
+    assert rested(books_of(A=book_of(5, 6, 7))) == []

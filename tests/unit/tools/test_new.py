@@ -16,6 +16,7 @@ from k2conn.tools.connector_tests import run_test
 from k2conn.tools.drafting.draft import Draft, DraftRequest, draft
 from k2conn.tools.drafting.playing import PlayedSample
 from k2conn.tools.drafting.recording import DraftFrame, NoFrame, frames
+from k2conn.tools.drafting.separators import separators_of
 from k2conn.tools.drafting.writing import flow, written
 from tests.support.drafts import corpus_files, score
 
@@ -502,6 +503,52 @@ def test_a_list_named_after_trades_a_short_id_and_a_time_by_its_magnitude() -> N
     assert "timestamp: {from: at, unit: ms}" in text
     assert "GAP: that it is the time of the event" in text
     assert "side: {from: maker, map: {buyer: SELL, seller: BUY}}" in text
+
+
+@pytest.mark.parametrize(("inside", "columns"), [(False, "{id: id, t: t, p: p, v: v}"),
+                                                 (True, "{id: d.id, t: d.t, p: d.p, v: d.v}")])
+def test_columns_become_rows(inside: bool, columns: str) -> None:
+    frames = []
+    for first in (7, 17, 27):
+        table = {"id": [first, first + 1], "t": [1767323045123, 1767323045124], "p": ["64000.1", "64000.2"],
+                 "v": ["0.5", "0.25"]}
+        whole = {"ch": "trades", "s": "BTC-USD", **({"d": table} if inside else table)}
+        frames.append(exactjson.encode(whole).decode())
+    text, played = tried_of(*frames)
+    assert f'each: "rows({columns})"' in text
+    assert "symbol: $message.s" in text
+    assert "price: p" in text
+    assert (played.mapped, played.streams["trade"].records) == (3, 6)
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        (["1.234,5"], (".", ",")), (["1,234.5", "7"], (",", ".")), (["0,5", "1234,25", None, ""], ("", ",")),
+        (["1.234.567", "1.234"], (".", ",")), (["1'000.5"], ("'", ".")), (["1 234,5"], (" ", ",")),
+        (["1.234"], None), (["1,234"], None), (["0,125", "2,250"], None), (["1.5", "2"], None), ([1, "2"], None),
+        (["1.234,5", "x"], None), (["1.23,4"], None), ([], None), (["1,2,3"], None), (["2026-01-02"], None),
+    ],
+)
+def test_separators_are_those_that_alone_make_numbers_of_texts(values: list[Any], found: Any) -> None:
+    assert separators_of(values) == found
+
+
+def test_numbers_with_a_comma_before_the_decimals() -> None:
+    trades = [trade(price=f"64.000,{number}", qty=f"0,{number}") for number in (11, 12, 13)]
+    quotes = [exactjson.encode({"type": "quote", "symbol": "BTC-USD", "bid": f"64.000,{number}", "bidSize": "1,5",
+                                "ask": f"64.001,{number}", "askSize": "0,5"}).decode() for number in (11, 12, 13)]
+    text, played = tried_of(*trades, *quotes)
+    assert 'price: {from: price, thousands: ".", decimal: ","}' in text
+    assert 'bid_price: {from: bid, thousands: ".", decimal: ","}' in text
+    assert 'ask_quantity: {from: askSize, decimal: ","}' in text
+    assert (played.mapped, played.dead) == (6, 0)
+
+
+def test_a_level_of_a_book_is_no_table() -> None:
+    made = of(*(exactjson.encode({"s": "BTC-USD", "u": number, "t": 1767323045123, "bid": ["64000.1", "0.5"],
+                                  "ask": ["64000.2", "0.7"], "x": ["1", "2"]}).decode() for number in (7, 8, 9)))
+    assert "rows(" not in written(made)
 
 
 @pytest.mark.parametrize(
