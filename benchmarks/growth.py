@@ -18,7 +18,9 @@ from benchmarks.engine import Cluster, Engine, addressed, cluster, subscribed
 from benchmarks.figures import below, progress
 from benchmarks.processes import Feeding
 from benchmarks.tapes import BinanceTape, Leg
-from k2conn.cli.loading import find
+from k2conn.cli.loading import find, load
+from k2conn.runner.saved_list import saved_text
+from k2conn.variables import prefix_of
 
 RATE = 10_000
 ROUNDS = 3
@@ -102,7 +104,8 @@ def _play(at: Cluster, case: Case, seconds: int) -> Cost:
     leg = Leg(RATE / case.connectors, seconds)
     feeder = Feeding(folder, tape.venue, symbols=case.symbols, tick=case.together / leg.rate)
     try:
-        given = {**addressed("binance", feeder, tape.path), "K2_BINANCE_SYMBOLS": ",".join(tape.symbols)}
+        given = {**addressed("binance", feeder, tape.path), "K2_BINANCE_SYMBOLS": ",".join(tape.symbols),
+                 **_lists(folder, names), "K2_ALLOW_ENV": "K2_BINANCE_API_KEY"}  # the copies have other names
         files = _copies(folder, names, case.topics)
         engine = Engine(at, files, given, streams=tape.stream)
         try:
@@ -120,6 +123,19 @@ def _play(at: Cluster, case: Case, seconds: int) -> Cost:
         feeder.stop()
     took = max(float(end) for _, end in times) - min(float(start) for start, _ in times)
     return Cost(spent / total * 1e6, total / took)
+
+
+def _lists(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """The variables by which the copies read the venue's instrument list, and ask nobody."""
+    listed = load("binance").symbols.list
+    assert listed is not None
+    answers = [answer for one in listed.shown for answer in one.answers]
+    given = {}
+    for name in names:
+        path = folder / f"{name}.list.json"
+        path.write_bytes(saved_text(name, answers))
+        given[f"{prefix_of(name)}INSTRUMENT_LIST"] = str(path)
+    return given
 
 
 def _copies(folder: Path, names: Sequence[str], topics: int) -> list[str]:

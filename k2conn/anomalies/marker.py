@@ -89,6 +89,10 @@ class AnomalyMarker:
             found += self._of_stream(self._looked[schema], stream, bodies, now_us, account)
         return found
 
+    def is_due(self, now_us: int) -> bool:
+        """Whether `due` may have something."""
+        return self.reports.is_due(now_us)
+
     def due(self, now_us: int, account: Accounts, last: bool = False) -> Iterator[Envelope]:
         """What came of kinds that were told before, and is due now; with ``last`` what would be due later, too."""
         for report in self.reports.due(now_us, last):

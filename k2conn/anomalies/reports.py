@@ -82,6 +82,10 @@ class Reports:
         known.latest = odd
         return None
 
+    def is_due(self, now_us: int) -> bool:
+        """Whether `due` may have something."""
+        return bool(self._pending) and now_us >= self._due_us
+
     def due(self, now_us: int, last: bool = False) -> Iterator[Report]:
         """What came while it was quiet; with ``last`` what would be told later, too. Quick where nothing is due."""
         if now_us < self._due_us and not last:

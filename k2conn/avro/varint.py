@@ -38,5 +38,5 @@ MORE_ZIGZAG = [bytes((low & 127 | 128, low >> 7 | 128)) for low in range(0, 1 <<
 follows.
 """
 
-LAST_ZIGZAG = [varint(low) for low in range(0, 1 << 14, 2)]
+LAST_ZIGZAG = [bytes((low,)) if low < 128 else bytes((low & 127 | 128, low >> 7)) for low in range(0, 1 << 14, 2)]
 """A number that is not negative and below 2**13, zigzagged, whole."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import logging
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
@@ -34,6 +36,10 @@ which costs fourteen times the CPU (3.4 us a trade instead of 0.24) for batches 
 """
 _RELEASES = 20
 """Times that a sender is cancelled before it is given up."""
+_LENGTH = 4
+"""Bytes before an answer that say its length."""
+
+log = logging.getLogger("k2conn.sinks.kafka")
 
 
 class Batch(BatchBuilder):  # type: ignore[misc]
@@ -152,7 +158,8 @@ _PARTS = {
 }
 """What `Leaders` uses of a producer's parts."""
 
-_OF_A_CONNECTION = ("_requests", "_writer", "_versions", "_next_correlation_id", "connected", "close")
+_OF_A_CONNECTION = ("_requests", "_writer", "_protocol", "_versions", "_next_correlation_id", "_handle_frame",
+                    "_last_action", "connected", "close")
 
 
 class Exchange:
@@ -163,7 +170,7 @@ class Exchange:
 
     __slots__ = ("_ended", "_over", "correlation_id")
 
-    def __init__(self, ended: Callable[[bytes | BaseException], None]) -> None:
+    def __init__(self, ended: Callable[[Exchange, bytes | BaseException], None]) -> None:
         self._ended = ended
         self._over = False
         self.correlation_id = -1
@@ -190,12 +197,90 @@ class Exchange:
     def set_result(self, answer: bytes) -> None:
         """The answer came."""
         self._over = True
-        self._ended(answer)
+        self._ended(self, answer)
 
     def set_exception(self, error: BaseException) -> None:
         """None will come."""
         self._over = True
-        self._ended(error)
+        self._ended(self, error)
+
+
+class _AnswerProtocol(asyncio.Protocol):
+    """Takes the answers of a connection as they come. aiokafka's own reader has a buffer, a future and a task for that,
+    which cost more than all that is done with an answer; it waits for the end of the connection now, as it does for
+    the next answer.
+    """
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = weakref.ref(connection)
+        """aiokafka sees by such a reference that nobody has the connection any more."""
+        self._before = connection._protocol
+        self._left = bytearray()
+        """An answer that is not all there."""
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        came: bytes | bytearray = data
+        if self._left:
+            self._left += data
+            came = self._left
+        at = 0
+        while len(came) - at >= _LENGTH:
+            start = at + _LENGTH
+            end = start + int.from_bytes(came[at:start], "big", signed=True)
+            connection = self._connection()
+            if connection is None or not connection.connected():
+                return
+            if end > len(came):
+                break
+            try:
+                if end < start:
+                    raise ValueError("the broker's answer has less than nothing")
+                if not _is_ours(connection, came, start, end):
+                    connection._handle_frame(bytes(came[start:end]))
+            except Exception as error:  # whatever it is, it ends the connection, as it ends aiokafka's task
+                if not isinstance(error, OSError | EOFError):
+                    log.exception("kafka: an answer that cannot be read")
+                connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+                return
+            at = end
+        self._left = bytearray(came[at:]) if at < len(came) else bytearray()
+
+    def eof_received(self) -> bool | None:
+        """See `asyncio.Protocol`."""
+        ends: bool | None = self._before.eof_received()
+        return ends
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._before.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._before.pause_writing()
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        self._before.resume_writing()
+
+
+def _is_ours(connection: Any, came: bytes | bytearray, start: int, end: int) -> bool:
+    """Whether an answer is that to one of our requests, which then has it: what aiokafka does with it, without its
+    stream and its log.
+    """
+    waiting = connection._requests
+    if not waiting or type(waiting[0][1]) is not Exchange:
+        return False
+    number, exchange, _ = waiting[0]
+    body = start + _LENGTH
+    if body > end or int.from_bytes(came[start:body], "big", signed=True) != number:
+        return False
+    if not exchange.done():
+        exchange.set_result(bytes(came[body:end]))
+    connection._last_action = asyncio.get_running_loop().time()
+    if connection._requests is waiting:  # else it was closed meanwhile
+        waiting.popleft()
+    return True
 
 
 class Leaders:
@@ -210,7 +295,10 @@ class Leaders:
         self._client = producer.client
         self._numbering = getattr(producer, "_txn_manager", None)
         self._usable: dict[int, Any] = {}
-        """By broker: the connection that was found to have everything."""
+        """By broker: the connection that was found to have everything, and whose answers are taken as they come."""
+        self._known: dict[tuple[str, int], Any] = {}
+        """The connections to the leaders of partitions, as they were when the cluster was last heard of."""
+        self._client.cluster.add_listener(lambda _: self._known.clear())
         self.lacking = [
             f"{part}.{name}" for part, names in _PARTS.items() for name in names
             if getattr(producer, part, None) is not None and not hasattr(getattr(producer, part), name)
@@ -226,11 +314,18 @@ class Leaders:
             return None
         if self._accumulator._closed or self._accumulator._exception is not None:
             return None
+        known = self._known.get((topic, partition))
+        if known is not None and known.connected():
+            return known
         leader = self._client.cluster.leader_for_partition(TopicPartition(topic, partition))
         found = self._client._conns.get((leader, ConnectionGroup.DEFAULT))
         if found is None or (found is not self._usable.get(leader) and not self._has_all(found, leader, request)):
             return None
-        return found if found.connected() else None
+        if not found.connected():
+            return None
+        if found is self._usable.get(leader):
+            self._known[topic, partition] = found
+        return found
 
     def _has_all(self, connection: Any, leader: int, request: tuple[int, int]) -> bool:
         if not all(hasattr(connection, name) for name in _OF_A_CONNECTION):
@@ -238,7 +333,9 @@ class Leaders:
         low, high = connection._versions.get(request[0], (0, -1))
         if not low <= request[1] <= high:
             return False
-        self._usable[leader] = connection
+        if not connection._requests and connection.connected():  # else its own reader may be in the middle of an answer
+            connection._writer.transport.set_protocol(_AnswerProtocol(connection))
+            self._usable[leader] = connection
         return True
 
     def seal(self, batch: Any, topic: str, partition: int) -> Any:

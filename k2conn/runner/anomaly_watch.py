@@ -104,6 +104,9 @@ class AnomalyWatch:
         self._credit = min(SAVED, self._credit + (began - self._looked) * SHARE)
         self._looked = began
         self._most = min(MOST_WAITING, AT_ONCE + int(FASTEST * (self._credit + SHARE)))
+        due = last or self.marker.is_due(now_us)
+        if not (waiting or due):
+            return
         records = (envelope for read in waiting for envelope in read)
         left = sum(map(len, waiting))
         while left and self._credit > 0 and not self._failed:
@@ -111,7 +114,7 @@ class AnomalyWatch:
             left -= len(some)
             yield self._guarded(state, some, now_us)
         self.passed_over += left
-        if not self._failed:
+        if due and not self._failed:
             yield self._guarded(state, None, now_us, last)
 
     def _guarded(

@@ -358,7 +358,7 @@ class VenueConnection:
     def _frames(self, frames: Sequence[str | bytes]) -> bool:
         assert self._turns is not None
         now_us = self.last_frame_us = wall_us()
-        waits = self._turns.receive(frames)
+        waits = self._turns.receive(frames, now_us)
         if self._drift is not None and now_us >= self._drift.due_us and frames and self.pipeline is not None:
             self._drift.look(self.pipeline, frames, now_us)
         return waits

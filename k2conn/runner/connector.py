@@ -37,26 +37,38 @@ from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
 from k2conn.runner.connection_supervisor import ConnectionSupervisor
 from k2conn.runner.declared_hosts import destinations
-from k2conn.runner.drift_watch import DriftWatch
+from k2conn.runner.drift_watch import SHARE, DriftWatch
 from k2conn.runner.endpoint_group import ConnectorContext, EndpointGroup
 from k2conn.runner.event_log import get_logger, tell_left_out
 from k2conn.runner.feature_stage import FeatureStage
+from k2conn.runner.frame_turns import TURN
 from k2conn.runner.http_requests import http_call
 from k2conn.runner.instrument_refresh import InstrumentRefresh
+from k2conn.runner.look_rounds import LookRounds
 from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.overrides import Overrides, overridden
 from k2conn.runner.rounding_report import RoundingReport
 from k2conn.runner.shared_sink import SharedSink
 from k2conn.runner.shown_sums import ShownSums
 from k2conn.runner.silence_monitor import SilenceMonitor
+from k2conn.runner.spare_time import SpareTime
 from k2conn.runner.state_file import StateFile
 from k2conn.runner.state_journal import StateJournal
 from k2conn.runner.status import ConnectorStatus, trouble_status
 from k2conn.runner.wanted_symbols import WantedSymbols, asks_for_all, needs_list, wanted_symbols
 from k2conn.transports import Address, Transport, secure
 
-_LOOK_EVERY = 0.5
+LOOK_EVERY = 0.5
 """Seconds between two looks for gaps whose grace is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedParts:
+    """What the connectors of a process share, beside the sink, so that many of them take no more than their part."""
+
+    loop: LoopShare = field(default_factory=lambda: LoopShare(TURN))
+    rounds: LookRounds = field(default_factory=lambda: LookRounds(LOOK_EVERY))
+    drift: SpareTime = field(default_factory=lambda: SpareTime(SHARE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +103,7 @@ class Connector:
         admit: Callable[[list[Envelope]], list[Envelope]],
         environment: Mapping[str, str],
         open_transport: Callable[[Address], Transport],
-        loop_share: LoopShare,
+        shared: SharedParts,
         candles: CandleStage | None = None,
         audit: AuditStage | None = None,
         features: FeatureStage | None = None,
@@ -123,7 +135,7 @@ class Connector:
         self._admit = admit
         self._environment = environment
         self._open_transport = open_transport
-        self._loop_share = loop_share
+        self._shared = shared
         self._main: asyncio.Task[None] | None = None
         """The task of `run`; None while it does not run."""
         self._bug: Exception | None = None
@@ -157,7 +169,8 @@ class Connector:
             connector_state.ledger, self.stream_names, job.overrides.bad_data_share, monotonic()
         )
         self.drift = (
-            DriftWatch(self.plan.name, connector_state.streams, job.wanted) if job.overrides.drift else None
+            DriftWatch(self.plan.name, connector_state.streams, job.wanted, shared.drift)
+            if job.overrides.drift else None
         )
         self.anomalies = (
             AnomalyWatch(self.plan, job.overrides.anomalies, connector_state.ledger.most)
@@ -312,7 +325,7 @@ class Connector:
     async def _watch(self) -> None:
         """Publishes gap records as their grace runs out; looks for silence; counts what replicas missed."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await self._shared.rounds.turn()
             self._report_gaps(0)
             self._report_candles()
             for _ in self._report_features():
@@ -397,7 +410,7 @@ class Connector:
         session_context = SessionContext(lambda: str(uuid.uuid4()), self._environment, secure)
         return ConnectorContext(
             self.connector_state, self.publish, self._sink.relief, self.job.overrides, self._destinations,
-            session_context, self._open_transport, self.observers, self._loop_share, self.drift,
+            session_context, self._open_transport, self.observers, self._shared.loop, self.drift,
         )
 
     def _initial_supervisors(self) -> tuple[ConnectionSupervisor, ...]:

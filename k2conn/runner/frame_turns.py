@@ -14,7 +14,7 @@ from k2conn.engine.conversation.actions import Action
 from k2conn.engine.frame_pipeline import FramePipeline
 from k2conn.engine.mapping.slices import Abandoned, Slices
 from k2conn.envelope import Envelope
-from k2conn.runner.loop_share import LoopShare
+from k2conn.runner.loop_share import SMALL, LoopShare
 
 TURN = 0.02
 """Seconds of work after which all others of the process get their turn: of a connection since its last one, and of all
@@ -68,16 +68,17 @@ class FrameTurns:
         """Whether frames wait for the next turn."""
         return self._work is not None or bool(self._behind)
 
-    def receive(self, frames: Sequence[str | bytes]) -> bool:
-        """Takes the frames of one read."""
+    def receive(self, frames: Sequence[str | bytes], wall: int | None = None) -> bool:
+        """Takes the frames of one read, received at ``wall`` (microseconds since the epoch; None: now)."""
         if self._end is not None and self._end <= 0:
             self.ignored += len(frames)
             return False
-        if self.unfinished or (self._share is not None and self._share.used_up and self._end is None):
+        share = self._share
+        if self._work is not None or self._behind or (share is not None and share.used_up and self._end is None):
             self._behind.append(frames)
             return True
         began = monotonic()
-        if self._begin(frames, began):
+        if self._begin(frames, began, wall):
             return self._over(began)
         waits = self._go_on(began)
         return waits or (len(frames) == 1 and len(frames[0]) >= LARGE)
@@ -114,10 +115,11 @@ class FrameTurns:
         """The connection is being closed, which takes a moment, in which more may come."""
         self._end = AT_THE_END if self._end is None else self._end
 
-    def _begin(self, frames: Sequence[str | bytes], now: float) -> bool:
+    def _begin(self, frames: Sequence[str | bytes], now: float, wall: int | None = None) -> bool:
         """Begins with the frames of a read; whether that was all, but for what is to be delivered."""
         self._envelopes, self._actions, self._left = [], [], LONGEST
-        wall = wall_us()
+        if wall is None:
+            wall = wall_us()
         if self._watch is not None and frames:
             self._watch(frames, now, wall)
         taken = self._pipeline.begin(frames, now, wall, self._envelopes)
@@ -133,7 +135,7 @@ class FrameTurns:
         self._spent += spent
         if self._end is not None:
             self._end -= spent
-        if self._share is not None:
+        if self._share is not None and spent >= SMALL:
             self._share.spend(spent)
         if not self.crowded and self._spent <= TURN:
             return False

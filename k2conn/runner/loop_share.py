@@ -19,6 +19,8 @@ class LoopShare:
     """The share of one event loop's turns. ``most``: seconds of work in a turn."""
 
     def __init__(self, most: float) -> None:
+        self.used_up = False
+        """Whether who receives frames now must wait for another turn; nobody overtakes those who wait already."""
         self._most = most
         self._spent = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -26,15 +28,11 @@ class LoopShare:
         """How many wait, or were called and go on in this turn."""
         self._renewing = False
 
-    @property
-    def used_up(self) -> bool:
-        """Whether who receives frames now must wait for another turn; nobody overtakes those who wait already."""
-        return self._queued > 0 or self._spent >= self._most
-
     def spend(self, seconds: float) -> None:
         """Adds work that was done in this turn of the loop."""
         if seconds >= SMALL:
             self._spent += seconds
+            self._look()
             self._renew_soon()
 
     async def turn(self) -> None:
@@ -42,11 +40,16 @@ class LoopShare:
         place = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         self._queued += 1
+        self.used_up = True
         self._renew_soon()
         try:
             await place
         finally:
             self._queued -= 1
+            self._look()
+
+    def _look(self) -> None:
+        self.used_up = self._queued > 0 or self._spent >= self._most
 
     def _renew_soon(self) -> None:
         if not self._renewing:
@@ -59,6 +62,7 @@ class LoopShare:
         """
         self._renewing = False
         self._spent = 0.0
+        self._look()
         while self._waiting:
             place = self._waiting.popleft()
             if not place.done():  # else given up: its connection is at its end

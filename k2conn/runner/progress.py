@@ -67,10 +67,12 @@ class ProgressLine:
 
     def look(self, now: float) -> None:
         """A line, where one is due and something was published since the last one."""
+        given, seconds = self._settings, now - self._at
+        if given.records is None and given.seconds is not None and seconds < given.seconds:
+            return  # without counting
         totals = [one.shown.totals() for one in self._runner.connectors]
         published = sum(one["published"] for one in totals)
-        new, seconds = published - self._published, now - self._at
-        given = self._settings
+        new = published - self._published
         due = (given.records is not None and new >= given.records) or (
             given.seconds is not None and seconds >= given.seconds
         )

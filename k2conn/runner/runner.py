@@ -36,15 +36,13 @@ from k2conn.observe import Observer, Observers, SessionPlace
 from k2conn.runner.audit_stage import AuditStage
 from k2conn.runner.candle_stage import CandleStage
 from k2conn.runner.connection_state import ConnectionState
-from k2conn.runner.connector import Connector, Job, state_for
+from k2conn.runner.connector import Connector, Job, SharedParts, state_for
 from k2conn.runner.crashes import Crashes, foreign, innermost
 from k2conn.runner.error_count import ErrorCount, runner_errors
 from k2conn.runner.event_log import get_logger
 from k2conn.runner.feature_stage import FeatureStage
-from k2conn.runner.frame_turns import TURN
 from k2conn.runner.health_limits import HealthLimits
 from k2conn.runner.list_following import follow_list
-from k2conn.runner.loop_share import LoopShare
 from k2conn.runner.secret_values import ReadVariables
 from k2conn.runner.shared_sink import OWNER, SharedSink, owner_of
 from k2conn.runner.state_file import StateFile
@@ -145,7 +143,7 @@ class Runner:
         self.observers = Observers() if observers is None else observers
         self._new = partial(
             Connector, sink=SharedSink(self.sink, self._shared_failed), admit=self._admit, environment=variables,
-            open_transport=open_transport, loop_share=LoopShare(TURN), observers=self.observers,
+            open_transport=open_transport, shared=SharedParts(), observers=self.observers,
         )
         self.connectors = tuple(self._made(jobs))
         self.errors = ErrorCount(lambda: runner_errors(self.connectors, self.sink_status()))

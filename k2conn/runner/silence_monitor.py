@@ -17,7 +17,6 @@ LOOK_EVERY = 1.0
 """Seconds between two looks."""
 WORST = 5
 """Silent symbols of a stream that are named."""
-_NOTHING = SilenceReading(None, None, 0)
 
 
 class SilenceMonitor:
@@ -36,16 +35,16 @@ class SilenceMonitor:
         if now < self._looked + LOOK_EVERY:
             return
         self._looked = now
-        known: set[tuple[str, str]] = set()
-        for (stream, symbol), (connection, one) in _carriers(supervisors).items():
-            received = self._ledger.account(stream, symbol).received
-            reading = _NOTHING._replace(received=received)
-            if connection is not None:
+        carriers = _carriers(supervisors)
+        for key, (connection, one) in carriers.items():
+            received = self._ledger.account(*key).received
+            if connection is None:
+                reading = SilenceReading(None, None, received)
+            else:
                 reading = SilenceReading(max(connection.opened_at or 0.0, one.asked), one.state, received)
-            self.watch.look((stream, symbol), reading, now)
-            known.add((stream, symbol))
-        self.watch.forget(known)
-        self._log_changes({stream for stream, _ in known})
+            self.watch.look(key, reading, now)
+        self.watch.forget(carriers.keys())
+        self._log_changes({stream for stream, _ in carriers})
 
     def _log_changes(self, streams: Iterable[str]) -> None:
         for stream in streams:

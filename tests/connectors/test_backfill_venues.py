@@ -37,7 +37,7 @@ MANY = 1500
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("k2conn.engine.gaps.gap_tracker.GRACE_US", 50_000)
     monkeypatch.setattr("k2conn.engine.gaps.suspected_gaps.GRACE_US", 50_000)
-    monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.02)
+    monkeypatch.setattr("k2conn.runner.connector.LOOK_EVERY", 0.02)
     monkeypatch.setattr("k2conn.runner.backfill_worker.RETRY_POLICY", RetryPolicy(lag=0.05, backoff=Backoff(base=0.02)))
 
 

@@ -15,8 +15,9 @@ from websockets.asyncio.server import ServerConnection
 from k2conn import exactjson
 from k2conn.clock import monotonic, wall_us
 from k2conn.monitoring.health import HealthServer
-from k2conn.runner import Overrides, drift_watch
+from k2conn.runner import Overrides, connector, drift_watch
 from k2conn.runner.drift_watch import DriftWatch
+from k2conn.runner.spare_time import SpareTime
 from tests.integration.test_run import environment
 from tests.support import warm_process
 from tests.support.plans import HEAD, STREAMS, SUBSCRIBE, intake_of, plan_of, trade, trades
@@ -43,7 +44,7 @@ def _get(port: int, path: str) -> str:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_change_is_told_while_the_connector_runs(wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift_watch, "PAUSE", 0)
-    monkeypatch.setattr(drift_watch, "SHARE", 10**6)
+    monkeypatch.setattr(connector, "SHARE", 10**6)
 
     async def main() -> tuple[Any, str, int, int]:
         async with Venue(_changing).open() as venue, Run(venue.plan(), overrides=Overrides(drift=wanted)) as run:
@@ -82,6 +83,26 @@ def test_looking_takes_no_more_than_its_share() -> None:
             watch.look(pipeline, [frame], now)
     assert 2 <= watch.looks <= 1 / drift_watch.PAUSE + 2
     assert watch.spent < 0.02
+
+
+def test_once_it_is_learnt_what_is_usual_it_is_looked_at_less_often() -> None:
+    plan = plan_of()
+    pipeline, watch = intake_of(plan), DriftWatch("venue", plan.streams, ("BTC-USD",), SpareTime(10**6))
+    rests = []
+    for number in range(drift_watch.LEARNING + 5):
+        watch.look(pipeline, [trades(trade(number))], 0)
+        rests.append(watch.due_us / 1_000_000)
+    assert rests[: drift_watch.LEARNING - 1] == [drift_watch.PAUSE] * (drift_watch.LEARNING - 1)
+    assert rests[drift_watch.LEARNING :] == [drift_watch.LATER] * 5
+
+
+def test_connectors_share_the_time_for_looking() -> None:
+    plan, spare = plan_of(), SpareTime(0.01)
+    pipeline, watches = intake_of(plan), [DriftWatch(f"v{at}", plan.streams, (), spare) for at in range(40)]
+    watches[0].look(pipeline, [trades(trade(1))], 0)
+    rest = watches[0].due_us / 1_000_000
+    assert rest >= drift_watch.PAUSE
+    assert rest == pytest.approx(max(drift_watch.PAUSE, watches[0].spent / 0.01 * 40), abs=1e-5)
 
 
 def test_a_bug_in_looking_ends_the_looking_alone(monkeypatch: pytest.MonkeyPatch) -> None:

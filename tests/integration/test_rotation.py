@@ -383,7 +383,7 @@ class Half(Venue):
 
 def test_symbols_are_watched_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("k2conn.runner.silence_monitor.LOOK_EVERY", 0.05)
-    monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("k2conn.runner.connector.LOOK_EVERY", 0.05)
 
     async def main() -> None:
         connection = CONNECTION.replace("within: 5s", "within: 200ms")

@@ -150,7 +150,7 @@ def spooling(folder: Path) -> Any:
 
 
 def test_what_one_process_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("k2conn.runner.connector._LOOK_EVERY", 3600)  # what is said before the first look
+    monkeypatch.setattr("k2conn.runner.connector.LOOK_EVERY", 3600)  # what is said before the first look
     said, known = one_process(), KNOWN["one process"]
     assert set(said.pop("metrics")) ^ set(known["metrics"]) == set()
     assert said == {name: one for name, one in known.items() if name != "metrics"}

@@ -12,7 +12,7 @@ rest of a minute is usual.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from k2conn.engine.conversation.subscriptions import SubscriptionState
@@ -135,7 +135,7 @@ class SilenceDetector:
         baseline = self._baselines.get(key)
         return None if baseline is None or baseline.last is None else now - baseline.last
 
-    def forget(self, known: set[tuple[str, str]]) -> None:
+    def forget(self, known: Set[tuple[str, str]]) -> None:
         """Forgets whatever is not in ``known``."""
         for key in self.states.keys() - known:
             del self.states[key]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from k2conn import native
 from k2conn.avro import RecordSchema
@@ -28,13 +27,14 @@ NARROW_FOR = 300.0
 class PartitionQueue:
     """One partition: ``waiting`` envelopes, oldest first, and the batch ``under_way``."""
 
-    __slots__ = ("future", "limit", "narrow_until", "partition", "sent_at", "under_way", "waiting")
+    __slots__ = ("limit", "narrow_until", "partition", "sent", "sent_at", "under_way", "waiting")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.waiting: list[Envelope] = []
         self.under_way: list[Envelope] = []
-        self.future: asyncio.Future[Any] | None = None
+        self.sent: object = None
+        """What tells of the batch under way (see `Producer.send`)."""
         self.sent_at = 0.0
         self.limit: int | None = None
         self.narrow_until = 0.0
@@ -57,7 +57,7 @@ class PartitionQueue:
 
     def arrived(self) -> list[Envelope]:
         """The batch in flight was acknowledged: it leaves the queue."""
-        batch, self.under_way, self.future = self.under_way, [], None
+        batch, self.under_way, self.sent = self.under_way, [], None
         return batch
 
     def came_back(self) -> None:
@@ -107,7 +107,12 @@ class Topic:
     @property
     def waits(self) -> bool:
         """Whether anything waits, with a partition or without."""
-        return bool(self.fresh or [queue for queue in self.queues if queue.waiting])
+        if self.fresh:
+            return True
+        for queue in self.queues:  # noqa: SIM110 (asked of every topic in every round)
+            if queue.waiting:
+                return True
+        return False
 
     def unsettled(self) -> Iterator[Envelope]:
         """What is here, oldest first within a key."""

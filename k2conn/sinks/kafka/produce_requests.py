@@ -2,7 +2,7 @@
 
 aiokafka takes a batch through two futures, a queue, two tasks and a request made of objects, which costs as much as
 some fifty trades; with a batch a millisecond that is most of what k2conn does. Here the batches of one turn of the
-event loop leave in one request for each leader, written on aiokafka's own connection; its answer ends their futures.
+event loop leave in one request for each leader, written on aiokafka's own connection; its answer acknowledges them.
 
 Nothing that goes wrong is judged here: the batch is given to aiokafka, which then does with it what it always did.
 Before it is sent that is for want of a leader, a connection or a producer id; afterwards for any error code, no answer
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from k2conn.clock import monotonic
 from k2conn.compat.aiokafka import Batch, Exchange, Leaders
+from k2conn.sinks.kafka.acknowledgement import Acknowledgement
 from k2conn.sinks.kafka.record_batches import PackedBatch
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -44,13 +45,13 @@ log = logging.getLogger("k2conn.sinks.kafka")
 
 
 class Parcel(NamedTuple):
-    """A batch on its way, the connection that it takes, and who waits for it."""
+    """A batch on its way, the connection that it takes, and what tells who waits for it."""
 
     connection: Any
     topic: str
     partition: int
     batch: Batch | PackedBatch
-    future: asyncio.Future[Any]
+    acknowledgement: Acknowledgement
 
 
 class ProduceRequests:
@@ -68,13 +69,17 @@ class ProduceRequests:
         self._within = settings.request_timeout_ms
         self._waiting: list[Parcel] = []
         """Those of this turn of the event loop."""
+        self._under_way: dict[Exchange, tuple[Any, float]] = {}
+        """The connection of each request that is not answered, and when it was sent; the oldest first."""
+        self._watching = False
+        """Whether there is a timer for them: one for all, which looks when the oldest is due."""
 
     def connection(self, topic: str, partition: int) -> Any:
         """What a batch of the partition could be sent on now; None where it cannot."""
         return self._leaders.connection(topic, partition, PRODUCE) if self._usable else None
 
-    def take(self, topic: str, partition: int, batch: Batch | PackedBatch) -> asyncio.Future[Any] | None:
-        """A future that ends when ``batch`` is acknowledged, or fails; None where it must take aiokafka's own way."""
+    def take(self, topic: str, partition: int, batch: Batch | PackedBatch) -> Acknowledgement | None:
+        """What tells that ``batch`` is acknowledged, or failed; None where it must take aiokafka's own way."""
         connection = self.connection(topic, partition)
         if connection is None:
             return None
@@ -82,13 +87,11 @@ class ProduceRequests:
             asyncio.get_running_loop().call_soon(self.depart)
         return self.gather(connection, topic, partition, batch)
 
-    def gather(
-        self, connection: Any, topic: str, partition: int, batch: Batch | PackedBatch
-    ) -> asyncio.Future[Any]:
+    def gather(self, connection: Any, topic: str, partition: int, batch: Batch | PackedBatch) -> Acknowledgement:
         """As `take`, on a connection that is there; for who says `depart` when all are here."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(Parcel(connection, topic, partition, batch, future))
-        return future
+        acknowledgement = Acknowledgement()
+        self._waiting.append(Parcel(connection, topic, partition, batch, acknowledgement))
+        return acknowledgement
 
     def depart(self) -> None:
         """Sends what is gathered."""
@@ -106,7 +109,7 @@ class ProduceRequests:
                 self._send(connection, taken)
             except Exception as bug:  # of the library's batches; the sender makes a producer anew for it
                 for parcel in taken:
-                    parcel.future.set_exception(bug)
+                    parcel.acknowledgement.set_exception(bug)
 
     def _send(self, connection: Any, parcels: Sequence[Parcel]) -> None:
         topics: dict[str, list[bytes]] = {}
@@ -122,38 +125,49 @@ class ProduceRequests:
         def numbered(number: int) -> bytes:
             return b"".join((_HEAD.pack(size, *PRODUCE, number), *parts))
 
-        late = asyncio.get_running_loop().call_later(self._within / 1000, self._leaders.unanswered, connection)
-        exchange = Exchange(partial(self._ended, parcels, late, monotonic()))
+        exchange = Exchange(partial(self._ended, parcels))
+        self._under_way[exchange] = (connection, monotonic())
+        if not self._watching:
+            self._watch(self._within / 1000)
         self._leaders.post(connection, numbered, exchange)
 
-    def _ended(
-        self, parcels: Sequence[Parcel], late: asyncio.TimerHandle, since: float, answer: bytes | BaseException
-    ) -> None:
-        late.cancel()
+    def _ended(self, parcels: Sequence[Parcel], exchange: Exchange, answer: bytes | BaseException) -> None:
+        _, since = self._under_way.pop(exchange)
         codes = outcomes(answer) if isinstance(answer, bytes) else {}
         for parcel in parcels:
             if codes.get((parcel.topic, parcel.partition)) == 0:
-                if not parcel.future.done():
-                    parcel.future.set_result(None)
+                parcel.acknowledgement.set_result()
             else:
                 self._leave_to_aiokafka(parcel, since)
+
+    def _watch(self, seconds: float) -> None:
+        self._watching = True
+        asyncio.get_running_loop().call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        """Breaks the connections on which a request was not answered in time."""
+        self._watching = False
+        sent_by = monotonic() - self._within / 1000
+        for connection in dict.fromkeys(one for one, since in self._under_way.values() if since <= sent_by):
+            self._leaders.unanswered(connection)
+        if self._under_way:
+            _, oldest = next(iter(self._under_way.values()))
+            self._watch(max(0.001, oldest - sent_by))
 
     def _leave_to_aiokafka(self, parcel: Parcel, since: float | None = None) -> None:
         """``since``: when it was sent, where it was."""
         again = self._leaders.send_again(parcel.batch, parcel.topic, parcel.partition, since is not None, since or 0.0)
-        again.add_done_callback(partial(_as_it_ended, parcel.future))
+        again.add_done_callback(partial(_as_it_ended, parcel.acknowledgement))
 
 
-def _as_it_ended(future: asyncio.Future[Any], theirs: asyncio.Future[Any]) -> None:
+def _as_it_ended(ours: Acknowledgement, theirs: asyncio.Future[Any]) -> None:
     trouble = None if theirs.cancelled() else theirs.exception()
-    if future.done():
-        return
     if theirs.cancelled():
-        future.cancel()
+        ours.cancel()
     elif trouble is not None:
-        future.set_exception(trouble)
+        ours.set_exception(trouble)
     else:
-        future.set_result(None)
+        ours.set_result()
 
 
 def outcomes(answer: bytes) -> dict[tuple[str, int], int]:

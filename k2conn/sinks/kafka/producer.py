@@ -27,6 +27,7 @@ from k2conn.compat.aiokafka import Batch, end_sender, fail_batches, mend_pending
 from k2conn.envelope import Envelope
 from k2conn.errors import Unreachable
 from k2conn.net.tls import client_context
+from k2conn.sinks.kafka.acknowledgement import Acknowledgement
 from k2conn.sinks.kafka.produce_requests import ProduceRequests
 from k2conn.sinks.kafka.record_batches import PackedBatch
 from k2conn.sinks.kafka.settings import OAUTH, KafkaSettings
@@ -68,6 +69,10 @@ UNKNOWN_INVALID_RECORD = 87
 log = logging.getLogger("k2conn.sinks.kafka")
 
 
+Sent = Acknowledgement | asyncio.Future[Any]
+"""What becomes of a batch on its way: ours, or of aiokafka's own way."""
+
+
 class Failure(NamedTuple):
     """Why a batch was not acknowledged. ``refused``: a record of it is to blame; ``too_large``: by its size;
     ``topic``: only this topic is in trouble (rights, existence)."""
@@ -94,6 +99,9 @@ class Producer:
             max_request_size=settings.max_request_bytes,
             linger_ms=0,
         )
+        self._counts: dict[str, int] = {}
+        """How many partitions topics had when the cluster was last heard of."""
+        self._client.client.cluster.add_listener(lambda _: self._counts.clear())
         mend_pending_batches(self._client)
         self._requests = ProduceRequests(self._client, settings)
 
@@ -138,8 +146,12 @@ class Producer:
 
     def partitions(self, topic: str) -> int | None:
         """How many partitions ``topic`` had at last sight; None where it is not known. Does not wait."""
-        known = self._client.client.cluster.partitions_for_topic(topic)
-        return len(known) if known else None
+        count = self._counts.get(topic)
+        if count is None:
+            known = self._client.client.cluster.partitions_for_topic(topic)
+            if known:
+                count = self._counts[topic] = len(known)
+        return count
 
     def pack(self, envelopes: Sequence[Envelope], heads: Mapping[RecordSchema | None, bytes]) -> tuple[Any, int]:
         """A batch of the first envelopes, as many as fit (at least one), and how many those are."""
@@ -163,9 +175,9 @@ class Producer:
 
     def connection(self, topic: str, partition: int) -> Any:
         """What a batch can be sent on with `send_now`, now; None where there is nothing."""
-        return self._requests.connection(topic, partition) if partition < (self.partitions(topic) or 0) else None
+        return self._requests.connection(topic, partition)
 
-    def send_now(self, connection: Any, topic: str, partition: int, batch: Any) -> asyncio.Future[Any]:
+    def send_now(self, connection: Any, topic: str, partition: int, batch: Any) -> Acknowledgement:
         """As `send`, on a `connection`; it leaves with `depart`."""
         return self._requests.gather(connection, topic, partition, batch)
 
@@ -173,8 +185,8 @@ class Producer:
         """What `send_now` was given is sent."""
         self._requests.depart()
 
-    async def send(self, topic: str, partition: int, batch: Any) -> asyncio.Future[Any] | Failure:
-        """Hand ``batch`` over; the future ends when it is acknowledged, or fails (see ``failure_of``)."""
+    async def send(self, topic: str, partition: int, batch: Any) -> Sent | Failure:
+        """Hand ``batch`` over; what is returned ends when it is acknowledged, or fails (see ``failure_of``)."""
         if partition >= (self.partitions(topic) or 0):
             return Failure(f"partition {partition} is gone", topic=True)
         taken = self._requests.take(topic, partition, batch)
@@ -221,11 +233,11 @@ def _leaving() -> Iterator[None]:
         log.warning("kafka: a client could not be closed in order", exc_info=True)
 
 
-def failure_of(future: asyncio.Future[Any]) -> Failure | None:
+def failure_of(sent: Sent) -> Failure | None:
     """The failure of a sent batch; None if it is durable."""
-    if future.cancelled():
+    if sent.cancelled():
         return Failure("the batch was abandoned")
-    error = future.exception()
+    error = sent.exception()
     if error is None:
         return None
     return failure_from(error)

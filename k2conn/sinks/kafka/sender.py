@@ -15,7 +15,6 @@ import logging
 import random
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from k2conn.avro import RecordSchema
 from k2conn.ending_tasks import end_tasks
@@ -26,7 +25,7 @@ from k2conn.records import earlier_schemas
 from k2conn.sinks.kafka.diagnosis import Cause, advertised_trouble, likely_cause
 from k2conn.sinks.kafka.framing import head
 from k2conn.sinks.kafka.partition_queues import PartitionQueue, Topic
-from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, failure_of
+from k2conn.sinks.kafka.producer import RECORD_OVERHEAD, Failure, Producer, Sent, failure_of
 from k2conn.sinks.kafka.registry import SchemaRegistry
 from k2conn.sinks.kafka.settings import KafkaSettings
 
@@ -84,6 +83,8 @@ class Sender:
         self._attempts = 0
         self._bug: Exception | None = None
         self.topics: dict[str, Topic] = {}
+        self.touched: dict[Topic, None] = {}
+        """Topics that something was put into, or left in, since the last quick round: the others need not be asked."""
         self.alarm = False
         self.retries = 0
         self.rebuilds = 0
@@ -153,7 +154,10 @@ class Sender:
 
     def topic(self, name: str) -> Topic:
         """The topic of that name, new if need be."""
-        return self.topics.setdefault(name, Topic(name))
+        found = self.topics.get(name)
+        if found is None:
+            found = self.topics[name] = Topic(name)
+        return found
 
     def wake(self) -> None:
         """Ask for a round now."""
@@ -197,6 +201,7 @@ class Sender:
                 await self._rebuild()
             for topic in [topic for topic in self.topics.values() if topic.waits]:
                 await self._depart(topic)
+            self.touched = {topic: None for topic in self.topics.values() if topic.waits}
 
     def _due(self) -> None:
         """The linger is over."""
@@ -215,10 +220,13 @@ class Sender:
     def _quick_round(self, producer: Producer) -> bool:
         """A round, as far as nothing has to be waited for; whether that was all of it."""
         now, whole = self._now(), True
-        for topic in [topic for topic in self.topics.values() if topic.waits]:  # who hears of a refusal may add some
+        touched, self.touched = self.touched, {}  # who hears of a refusal may add some
+        for topic in touched:
             if now < topic.not_before:
+                self.touched[topic] = None
                 continue
             if not self._knows_partitions(topic, producer):
+                self.touched[topic] = None
                 whole = False
                 continue
             for envelope in topic.distribute(self._largest):
@@ -227,6 +235,8 @@ class Sender:
             for queue in topic.queues:
                 if whole and queue.waiting and not queue.under_way:
                     whole = self._send_now(producer, topic, queue, now)
+            if topic.waits:
+                self.touched[topic] = None
         producer.depart()
         return whole
 
@@ -237,8 +247,8 @@ class Sender:
             return False
         batch, count = producer.pack(queue.offered(now), topic.heads)
         queue.depart(count, now)
-        queue.future = producer.send_now(connection, topic.name, queue.partition, batch)
-        queue.future.add_done_callback(partial(self._done, topic, queue))
+        queue.sent = sent = producer.send_now(connection, topic.name, queue.partition, batch)
+        sent.add_done_callback(partial(self._done, topic, queue))
         return count < CHUNK
 
     def _tick(self) -> None:
@@ -272,14 +282,14 @@ class Sender:
         if isinstance(sent, Failure):
             self._failed(topic, queue, sent)
             return
-        queue.future = sent
+        queue.sent = sent
         sent.add_done_callback(partial(self._done, topic, queue))
         if count >= CHUNK:
             await asyncio.sleep(0)
 
-    def _done(self, topic: Topic, queue: PartitionQueue, future: asyncio.Future[Any]) -> None:
-        failure = failure_of(future)
-        if queue.future is not future:
+    def _done(self, topic: Topic, queue: PartitionQueue, sent: Sent) -> None:
+        failure = failure_of(sent)
+        if queue.sent is not sent:
             return  # of a producer that was replaced; the batch is back in its queue
         if failure is not None:
             self._failed(topic, queue, failure)
@@ -290,8 +300,10 @@ class Sender:
         self._taken(batch)
         if len(queue.waiting) >= CHUNK:
             self._wake.set()
-        elif queue.waiting and not self.alarm:
-            self.wake_later()
+        elif queue.waiting:
+            self.touched[topic] = None
+            if not self.alarm:
+                self.wake_later()
 
     def _failed(self, topic: Topic, queue: PartitionQueue, failure: Failure) -> None:
         """The batch of ``queue`` was not taken: keep it, and leave this producer, whose sequence has a hole."""
@@ -371,6 +383,7 @@ class Sender:
             self._bug = bug
         finally:
             topic.preparing = None
+            self.touched[topic] = None
             self.wake_later()
 
     async def make_ready(self, topic: Topic, schema: RecordSchema | None) -> None:

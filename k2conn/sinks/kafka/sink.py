@@ -145,6 +145,7 @@ class KafkaSink:
         if topic is None:
             topic = self._sender.topic(envelope.topic)
         topic.fresh.append(envelope)
+        self._sender.touched[topic] = None
         self._queued += 1
         self._bytes += len(envelope.value) + ENVELOPE_BYTES
         if not self._sender.alarm:
@@ -153,15 +154,20 @@ class KafkaSink:
     def put_all(self, envelopes: Sequence[Envelope]) -> None:
         """Take some envelopes, in order."""
         name, size = measured(envelopes)
+        sender = self._sender
         if name is not None:
-            self._sender.topic(name).fresh += envelopes
+            topic = self._topics.get(name) or sender.topic(name)
+            topic.fresh += envelopes
+            sender.touched[topic] = None
         else:
             for envelope in envelopes:
-                self._sender.topic(envelope[0]).fresh.append(envelope)
+                topic = sender.topic(envelope[0])
+                topic.fresh.append(envelope)
+                sender.touched[topic] = None
         self._queued += len(envelopes)
         self._bytes += size + ENVELOPE_BYTES * len(envelopes)
-        if envelopes and not self._sender.alarm:
-            self._sender.wake_later()
+        if envelopes and not sender.alarm:
+            sender.wake_later()
 
     @property
     def crowded(self) -> bool:

@@ -121,19 +121,20 @@ class Reader(ClientConnection):
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
-        if self.unread is not None:
+        if self._on_frames is not None and self._holding is None and not self._whole:  # nearly always
+            if len(data) < self._needed:
+                self._more.append(data)
+                self._needed -= len(data)
+            else:
+                self._read(data)
+        elif self.unread is not None:
             return
-        if self._whole and self._holding is None:
+        elif self._whole and self._holding is None:
             self._feed(data)
         elif self.response is None and not self._whole:
             self._shake_hands(data)
-        elif self._on_frames is None or self._holding is not None:
-            self._left += data
-        elif len(data) < self._needed:
-            self._more.append(data)
-            self._needed -= len(data)
         else:
-            self._read(data)
+            self._left += data
 
     def _shake_hands(self, data: bytes) -> None:
         """The library gets the answer to the handshake, and where that is no "Switching Protocols" all the rest."""
@@ -184,8 +185,15 @@ class Reader(ClientConnection):
         elif self._left:
             data = self._left + data
         self._needed = 0
+        found: list[str | bytes] = []
         try:
-            self._left = data[self._frames(data) :]
+            at = native.cut(data, _TURN, self._limit, found) if native.cut is not None and self._kind is None else 0
+            if at == len(data) < _TURN:  # nothing but everyday frames
+                self._left = b""
+                if found and self._on_frames is not None and self._on_frames(found):
+                    self._hold(self._relief)
+                return
+            self._left = data[self._frames(data, at, found) :]
         except Exception as bug:
             self._fail(bug)
             return
@@ -196,10 +204,9 @@ class Reader(ClientConnection):
         """Whether all that comes from now on is the library's to read, and it has not had it yet."""
         return self._whole and self.unread is None
 
-    def _frames(self, data: bytes) -> int:
-        """Hands on all whole frames, or those of one turn; where that ended."""
-        found: list[str | bytes] = []
-        at = self._cut(data, found)
+    def _frames(self, data: bytes, at: int, found: list[str | bytes]) -> int:
+        """Hands on all whole frames, or those of one turn; where that ended. Those before ``at`` are ``found``."""
+        at = self._cut(data, at, found)
         if found:
             self._hand_on(found)
             if self._holding is not None:
@@ -208,12 +215,11 @@ class Reader(ClientConnection):
             self._hold(_a_turn)
         return at
 
-    def _cut(self, data: bytes, found: list[str | bytes]) -> int:
-        """The everyday frames into ``found``, all others to the library, in their turn; where that ended."""
-        limit, plain = self._limit, self._kind is None
-        at, end = 0, len(data)
-        if native.cut is not None and plain:
-            at = native.cut(data, _TURN, limit, found)
+    def _cut(self, data: bytes, at: int, found: list[str | bytes]) -> int:
+        """From ``at`` on the everyday frames into ``found``, all others to the library, in their turn; where that
+        ended.
+        """
+        limit, plain, end = self._limit, self._kind is None, len(data)
         while at + 2 <= end and at < _TURN:
             first, size = data[at], data[at + 1]
             start = at + 2

@@ -17,7 +17,8 @@ from aiokafka.protocol.produce import ProduceResponse_v7
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from k2conn.compat.aiokafka import Batch, Leaders
+from k2conn.compat.aiokafka import Batch, Exchange, Leaders
+from k2conn.sinks.kafka.acknowledgement import Acknowledgement
 from k2conn.sinks.kafka.produce_requests import ProduceRequests, outcomes
 from k2conn.sinks.kafka.settings import KafkaSettings
 from tests.support.produce_requests import read_request
@@ -44,6 +45,10 @@ class Bench:
         self.sent: list[bytes] = []
         self.connection = AIOKafkaConnection("localhost", 1, client_id="aiokafka's")
         self.connection._reader, self.connection._writer = self, self
+        self.connection._protocol = self
+        self.transport = self
+        self.protocol: Any = None
+        """Who takes what the broker says."""
         self.connection._read_task = asyncio.get_running_loop().create_future()
         self.connection._versions = {0: (3, 9)}
         self.producer.client._conns[NODE, ConnectionGroup.DEFAULT] = self.connection
@@ -63,6 +68,9 @@ class Bench:
         self.eof = True
         self.closed.set()
 
+    def set_protocol(self, protocol: Any) -> None:
+        self.protocol = protocol
+
     # what the tests do
 
     def batch(self, *values: bytes) -> Batch:
@@ -72,17 +80,26 @@ class Bench:
         made.close()
         return made
 
-    def take(self, partition: int, *values: bytes) -> asyncio.Future[Any]:
+    def take(self, partition: int, *values: bytes) -> Acknowledgement:
         taken = self.requests.take("t", partition, self.batch(*values))
         assert taken is not None
         return taken
 
     def answer(self, *codes: tuple[int, int], topic: str = "t") -> None:
         """The broker's, to the oldest request: (partition, error code)."""
-        number = self.connection._requests[0][0]
         rows = [(partition, code, 100, -1, 0) for partition, code in codes]
-        body = ProduceResponse_v7([(topic, rows)], 0).encode()
-        self.connection._handle_frame(number.to_bytes(4, "big") + body)
+        self.say(self.number() + ProduceResponse_v7([(topic, rows)], 0).encode())
+
+    def say(self, answer: bytes, *cuts: int) -> None:
+        """An answer as the socket brings it: in pieces that end at ``cuts``."""
+        data = len(answer).to_bytes(4, "big") + answer
+        for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
+            self.protocol.data_received(data[start:end])
+
+    def number(self) -> bytes:
+        """Of the oldest request, as an answer begins."""
+        number: int = self.connection._requests[0][0]
+        return number.to_bytes(4, "big")
 
     def left(self) -> dict[int, Any]:
         """The batches that aiokafka is to send, by partition."""
@@ -197,8 +214,7 @@ def test_an_answer_without_sense_acknowledges_nothing(nonsense: bytes) -> None:
     async def work(bench: Bench) -> None:
         sent = bench.take(0, b"a")
         await turn()
-        number = bench.connection._requests[0][0]
-        bench.connection._handle_frame(number.to_bytes(4, "big") + nonsense)
+        bench.say(bench.number() + nonsense)
         assert not sent.done()
         assert bench.left().keys() == {0}
 
@@ -229,7 +245,7 @@ def test_what_was_under_way_on_a_connection_that_breaks_is_sent_again(how: str) 
         if how == "closed":
             bench.connection.close()
         elif how == "answers out of step":
-            bench.connection._handle_frame(b"\x00\x00\x77\x77" + bytes(8))
+            bench.say(b"\x00\x00\x77\x77" + bytes(8))
         assert not sent.done()
         assert bench.left().keys() == {0}
         assert bench.left()[0].retry_count == 1, "it would get a second number"
@@ -256,6 +272,124 @@ def test_an_answer_in_time_ends_the_watch() -> None:
         assert not bench.closed.is_set()
 
     on_bench(work, request_timeout_ms=20)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (3, 4, 5), (4,), (20, 30), tuple(range(1, 30))])
+def test_an_answer_comes_in_any_pieces(cuts: tuple[int, ...]) -> None:
+    async def work(bench: Bench) -> None:
+        first = bench.take(0, b"a")
+        await turn()
+        rows = [(0, 0, 100, -1, 0)]
+        bench.say(bench.number() + ProduceResponse_v7([("t", rows)], 0).encode(), *cuts)
+        assert first.done()
+        second = bench.take(0, b"b")
+        await turn()
+        bench.answer((0, 0))
+        assert second.done()
+        assert not bench.closed.is_set()
+
+    on_bench(work)
+
+
+def test_answers_that_come_together_are_told_apart() -> None:
+    async def work(bench: Bench) -> None:
+        taken = [bench.take(0, b"a")]
+        await turn()
+        taken.append(bench.take(1, b"b"))
+        await turn()
+        said = b""
+        for at, (number, _, _) in enumerate(list(bench.connection._requests)):
+            answer = number.to_bytes(4, "big") + ProduceResponse_v7([("t", [(at, 0, 100, -1, 0)])], 0).encode()
+            said += len(answer).to_bytes(4, "big") + answer
+        bench.protocol.data_received(said)
+        assert [one.done() for one in taken] == [True, True]
+
+    on_bench(work)
+
+
+@pytest.mark.parametrize("said", [b"\xff\xff\xff\xff", bytes(8)])
+def test_an_answer_that_cannot_be_breaks_its_connection(said: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    async def work(bench: Bench) -> None:
+        sent = bench.take(0, b"a")
+        await turn()
+        bench.protocol.data_received(said)
+        bench.protocol.data_received(bytes(100))  # nobody reads on
+        assert bench.closed.is_set()
+        assert not sent.done()
+        assert bench.left().keys() == {0}
+
+    on_bench(work)
+
+
+def test_a_connection_in_the_middle_of_an_answer_keeps_its_own_reader_until_that_is_over() -> None:
+    async def work(bench: Bench) -> None:
+        bench.connection._requests.append((1, Exchange(lambda *_: None), asyncio.get_running_loop().create_future()))
+        first = bench.take(0, b"a")
+        await turn()
+        assert bench.protocol is None
+        del bench.connection._requests[0]
+        bench.connection._handle_frame(bench.number() + ProduceResponse_v7([("t", [(0, 0, 1, -1, 0)])], 0).encode())
+        assert first.done()
+        bench.take(0, b"b")
+        assert bench.protocol is not None
+
+    on_bench(work)
+
+
+def test_whoever_waits_for_a_batch_hears_of_it_at_once_and_his_bug_is_told() -> None:
+    async def work(bench: Bench) -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(repr(context["exception"])))
+
+        def fails(sent: Acknowledgement) -> None:
+            told.append("heard")
+            raise LookupError("a bug")
+
+        bench.take(0, b"a").add_done_callback(fails)
+        other = bench.take(1, b"b")
+        await turn()
+        bench.answer((0, 0), (1, 0))
+        assert told == ["heard"]
+        assert other.done(), "the bug is nobody else's"
+        assert not bench.closed.is_set()
+        await turn()
+        assert told == ["heard", "LookupError('a bug')"]
+
+    on_bench(work)
+
+
+def test_a_leader_that_moved_is_not_sent_to_any_more() -> None:
+    async def work(bench: Bench) -> None:
+        bench.take(0, b"a")
+        await turn()
+        bench.answer((0, 0))
+        partitions = [(0, number, NODE + 1, [NODE], [NODE]) for number in range(2)]
+        bench.producer.client.cluster.update_metadata(
+            MetadataResponse_v1([(NODE + 1, "localhost", 2, None)], NODE + 1, [(0, "t", False, partitions)])
+        )
+        assert bench.requests.take("t", 0, bench.batch(b"b")) is None, "there is no connection to the new leader"
+
+    on_bench(work)
+
+
+def test_one_timer_watches_all_requests() -> None:
+    async def work(bench: Bench) -> None:
+        timers: list[float] = []
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def counted(delay: float, callback: Any, *rest: Any) -> asyncio.TimerHandle:
+            timers.append(delay)
+            return call_later(delay, callback, *rest)
+
+        loop.call_later = counted  # type: ignore[method-assign, assignment]
+        for _ in range(20):
+            bench.take(0, b"a")
+            await turn()
+            bench.answer((0, 0))
+        assert timers == [30.0]
+
+    on_bench(work)
 
 
 def test_a_connection_that_breaks_before_the_turn_ends_costs_no_number() -> None:
