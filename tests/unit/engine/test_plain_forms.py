@@ -208,7 +208,7 @@ def test_packed_frames_are_unpacked_first(codec: str) -> None:
 
 
 def test_a_packed_frame_is_as_large_as_it_may_be_whatever_the_text_is_without_its_end() -> None:
-    plan = plan_of(SUBSCRIBE.replace("  steps:", "  codec: {text: json, binary: gzip}\n  max_frame: 1000 B\n  steps:"))
+    plan = plan_of(SUBSCRIBE.replace("  steps:", "  codec: {text: json, binary: gzip, limit: 1000 B}\n  steps:"))
     pack = encoder(plan.connections[0].codec)
     frames: list[str | bytes] = [pack(trades(trade(number)).ljust(size).encode())
                                  for number, size in ((1, 0), (2, 1000), (3, 1001), (4, 70_000))]
