@@ -50,25 +50,22 @@ def quick(decode: Decode) -> Decode:
 
 
 def unpacker(encoding: FrameEncoding, most: int) -> Callable[[bytes], bytes] | None:
-    """What makes JSON text of binary frames that are packed, up to ``most`` bytes of it (and one more where there are
-    more); it raises ValueError. None where frames are no packed JSON, or text frames are something else.
+    """What makes JSON text of binary frames that are packed, ``most`` bytes of it at most; it raises ValueError. None
+    where binary frames are no packed JSON, or text frames are something else than JSON.
     """
     *names, last = encoding.binary or ("",)
     packings = list(map(CODECS.get, names))
-    if not packings or last != "json" or encoding.text not in (_PLAIN, ()) or encoding.table:
+    if not packings or last != "json" or encoding.text != _PLAIN or encoding.table:
         return None
     limit = min(most, encoding.limit)
-    first, *others = (one.decoder(encoding.settings, limit) for one in packings if isinstance(one, Packing))
-    if not others:
-        return first
+    steps = [one.decoder(encoding.settings, limit) for one in packings if isinstance(one, Packing)]
 
     def unpack(frame: bytes) -> bytes:
-        data = first(frame)
-        for step in others:
-            if len(data) > limit:
+        for step in steps:
+            frame = step(frame)
+            if len(frame) > limit:
                 raise ValueError(f"unpacks to more than {limit} bytes")
-            data = step(data)
-        return data
+        return frame
 
     return unpack
 

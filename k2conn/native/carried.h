@@ -114,12 +114,6 @@ static int carried_visit(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
-static int carried_clear(PyObject *object)
-{
-    (void)object; /* as a program: what it holds goes when nobody has it any more */
-    return 0;
-}
-
 static void carried_end(PyObject *object)
 {
     Carried *self = (Carried *)object;
@@ -172,7 +166,7 @@ static PyType_Slot carried_slots[] = {
     {Py_tp_new, carried_new},
     {Py_tp_methods, carried_methods},
     {Py_tp_traverse, carried_visit},
-    {Py_tp_clear, carried_clear},
+    {Py_tp_clear, clear_later},
     {Py_tp_dealloc, carried_end},
     {0, NULL},
 };

@@ -19,22 +19,13 @@
 #ifndef K2CONN_FRAME_MAPPER_H
 #define K2CONN_FRAME_MAPPER_H
 
-#include "decisions.h"
+#include "item_forms.h"
 
 #define FLOWS 64
-#define FORMS 4 /* of the items of a flow */
 #define LARGEST_NUMBER 1000000000000000000 /* of a record; one beyond is looked at with care */
 #define SYMBOLS 20000
 #define NAMES 60000 /* of them, and of what they are known by */
 #define TOUCHED 64
-
-enum { AT_PATH, IN_ROWS, ONE_BY_ONE, FORM_KINDS };
-
-/* A form that the items of a message have (`k2conn.plan.ItemForm`). */
-typedef struct {
-    int kind;    /* AT_PATH, IN_ROWS, ONE_BY_ONE */
-    Place place; /* AT_PATH nowhere: the message is the item */
-} Items;
 
 /* What is known of a symbol on a flow, and what is not yet in its account. */
 typedef struct {
@@ -92,19 +83,14 @@ static PyObject *name_received, *name_filtered, *name_event, *name_moment, *name
 
 static int name_attributes(void)
 {
-    static const struct {
-        PyObject **to;
-        const char *name;
-    } names[] = {{&name_received, "received"}, {&name_filtered, "filtered"}, {&name_event, "last_event_us"}, {&name_moment, "last_received_us"},
-                 {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"}, {&name_epoch, "epoch"},
-                 {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
-                 {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_resolved, "resolved"},
-                 {&name_count_oddities, "count_oddities"}, {&name_values, "values"},
-                 {&name_published, "published"}};
-    for (size_t at = 0; at < sizeof names / sizeof *names; at++)
-        if ((*names[at].to = PyUnicode_InternFromString(names[at].name)) == NULL)
-            return -1;
-    return 0;
+    static const Word words[] = {
+        {&name_received, "received"}, {&name_filtered, "filtered"}, {&name_event, "last_event_us"},
+        {&name_moment, "last_received_us"}, {&name_price, "last_price"}, {&name_numbers, "numbers"}, {&name_last, "last"},
+        {&name_epoch, "epoch"}, {&name_event_us, "event_us"}, {&name_young, "young"}, {&name_old, "old"}, {&name_size, "size"},
+        {&name_turn, "turn"}, {&name_suspected, "suspected_gaps"}, {&name_see, "see"}, {&name_resolved, "resolved"},
+        {&name_count_oddities, "count_oddities"}, {&name_values, "values"}, {&name_published, "published"},
+    };
+    return make_words(words, sizeof words / sizeof *words);
 }
 
 static int set_int(PyObject *object, PyObject *name, int64_t number)
@@ -525,63 +511,6 @@ static int map_opened(FrameMapper *self, Flow *flow, Given *given)
     return done;
 }
 
-/* The items at the end of a path: the elements of a list, or what is there. 0 where there are none. */
-static int find_at_path(const Place *place, const Given *given, int *items, int *count)
-{
-    const JsonNode *nodes = given->json->nodes;
-    int found = place->count ? node_at(place, given) : given->top;
-    if (found == NOWHERE || (place->count && nodes[found].kind < JSON_LIST))
-        return 0;
-    if (place->count && nodes[found].kind == JSON_LIST)
-        for (int node = found + 1; node < nodes[found].next; node = nodes[node].next)
-            items[(*count)++] = node;
-    else
-        items[(*count)++] = found;
-    return 1;
-}
-
-/* The elements of lists in elements of lists, from the one at `node` on; 0 where anything is in them that JMESPath would
-   leave out, or take apart. */
-static int find_in_rows(const Place *place, int level, const Given *given, int node, int *items, int *count)
-{
-    const JsonNode *nodes = given->json->nodes;
-    int last = level + 1 == place->count;
-    if (nodes[node].kind != JSON_LIST)
-        return 0;
-    for (int one = node + 1; one < nodes[node].next; one = nodes[one].next) {
-        if (nodes[one].kind == JSON_NULL || (nodes[one].kind == JSON_LIST && (!last || level == 0)))
-            return 0;
-        if (last) {
-            items[(*count)++] = one;
-            continue;
-        }
-        Given within = *given;
-        within.node = one;
-        int inner = node_at_end(place->paths + level + 1, &within);
-        if (inner == NOWHERE || !find_in_rows(place, level + 1, given, inner, items, count))
-            return 0;
-    }
-    return 1;
-}
-
-/* The items of a message in one of the forms that they may have. 1 found, 0 where it is not plain. */
-static int find_items(const Items *form, const Given *given, int *items, int *count)
-{
-    if (form->kind == AT_PATH)
-        return find_at_path(&form->place, given, items, count);
-    if (form->kind == IN_ROWS) {
-        int outer = node_at_end(form->place.paths, given);
-        return outer != NOWHERE && find_in_rows(&form->place, 0, given, outer, items, count);
-    }
-    for (int at = 0; at < form->place.count; at++) {
-        int node = node_at_end(form->place.paths + at, given);
-        if (node == NOWHERE || given->json->nodes[node].kind == JSON_NULL)
-            return 0;
-        items[(*count)++] = node;
-    }
-    return 1;
-}
-
 /* The items of one message, from `at` on; of what is not plain nothing is left behind, and `at` says where that is. */
 static int map_items(FrameMapper *self, Flow *flow, const Items *form, Given *given, int turned, int *at)
 {
@@ -786,32 +715,6 @@ static void frame_mapper_end(PyObject *object)
     Py_DECREF(type);
 }
 
-/* The forms of the items, ((kind, (path, ...)), ...). 0, or -1 with an exception set. */
-static int read_forms(PyObject *given, Flow *flow)
-{
-    if (!PyTuple_CheckExact(given) || PyTuple_GET_SIZE(given) < 1 || PyTuple_GET_SIZE(given) > FORMS) {
-        PyErr_SetString(PyExc_ValueError, "items have some forms");
-        return -1;
-    }
-    for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(given); at++, flow->form_count++) {
-        PyObject *paths;
-        Items *form = flow->forms + at;
-        if (!PyTuple_CheckExact(PyTuple_GET_ITEM(given, at))) {
-            PyErr_SetString(PyExc_TypeError, "a form is (kind, (path, ...))");
-            return -1;
-        }
-        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(given, at), "iO!", &form->kind, &PyTuple_Type, &paths))
-            return -1;
-        if (form->kind < 0 || form->kind >= FORM_KINDS || (form->kind == IN_ROWS && PyTuple_GET_SIZE(paths) < 1)) {
-            PyErr_SetString(PyExc_ValueError, "no such form");
-            return -1;
-        }
-        if (read_text_place(PyTuple_GET_SIZE(paths) ? paths : Py_None, 0, &form->place) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 /* A flow of (forms of the items, (symbol, whole), number, drop, enter, odd, unfold, mapping, window, carried, changes_only). */
 static int read_flow(PyObject *given, Flow *flow)
 {
@@ -824,7 +727,7 @@ static int read_flow(PyObject *given, Flow *flow)
         PyErr_SetString(PyExc_TypeError, "fields are carried by what C has for that");
         return -1;
     }
-    if (read_forms(items, flow) < 0 || read_text_place(symbol, 0, &flow->symbol) < 0
+    if (read_forms(items, flow->forms, &flow->form_count) < 0 || read_text_place(symbol, 0, &flow->symbol) < 0
         || read_text_place(number, 0, &flow->number) < 0 || read_decision(drop, &flow->drop) < 0
         || (flow->known = PyDict_New()) == NULL) {
         forget_places(flow);

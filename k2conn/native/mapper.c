@@ -490,12 +490,6 @@ static int program_visit(PyObject *object, visitproc visit, void *arg)
     return 0;
 }
 
-static int program_clear(PyObject *object)
-{
-    (void)object; /* a mapper may be at work with it: what it holds goes when nobody has it any more */
-    return 0;
-}
-
 static void program_end(PyObject *object)
 {
     Program *self = (Program *)object;
@@ -646,7 +640,7 @@ static PyType_Slot program_slots[] = {
     {Py_tp_members, program_members},
     {Py_tp_new, program_new},
     {Py_tp_traverse, program_visit},
-    {Py_tp_clear, program_clear},
+    {Py_tp_clear, clear_later},
     {Py_tp_dealloc, program_end},
     {0, NULL},
 };
@@ -798,20 +792,15 @@ PyMODINIT_FUNC PyInit_mapper(void)
     sha1_choose();
     if (name_roots() < 0)
         return NULL;
-    received_at = PyUnicode_InternFromString("received_at");
-    notes = PyUnicode_InternFromString("notes");
-    unknown_sides = PyUnicode_InternFromString("unknown_sides");
-    rounded = PyUnicode_InternFromString("rounded");
-    word_received = PyUnicode_InternFromString("received");
-    scope_symbol = PyUnicode_InternFromString("symbol");
+    static const Word words[] = {{&received_at, "received_at"}, {&notes, "notes"}, {&unknown_sides, "unknown_sides"},
+                                 {&rounded, "rounded"}, {&word_received, "received"}, {&scope_symbol, "symbol"}};
     zero = PyLong_FromLong(0);
-    if (name_attributes() < 0)
+    if (make_words(words, sizeof words / sizeof *words) < 0 || name_attributes() < 0)
         return NULL;
     PyObject *decimal = PyImport_ImportModule("decimal");
     decimal_type = decimal != NULL ? PyObject_GetAttrString(decimal, "Decimal") : NULL;
     Py_XDECREF(decimal);
-    if (received_at == NULL || notes == NULL || unknown_sides == NULL || rounded == NULL || word_received == NULL
-        || scope_symbol == NULL || zero == NULL || decimal_type == NULL)
+    if (zero == NULL || decimal_type == NULL)
         return NULL;
     PyObject *found = PyModule_Create(&module);
     if (found == NULL || PyModule_AddIntConstant(found, "MOST_DIGITS", MOST_DIGITS) < 0

@@ -50,13 +50,25 @@ typedef struct {
 
 static PyObject *root_names[ROOTS]; /* attributes of the scope */
 
-static int name_roots(void)
+/* A text that is made once, and where it is kept. */
+typedef struct {
+    PyObject **to;
+    const char *text;
+} Word;
+
+static int make_words(const Word *words, size_t count)
 {
-    static const char *const names[ROOTS] = {NULL, "message", "state", "key", "received_at"};
-    for (int root = ITEM + 1; root < ROOTS; root++)
-        if ((root_names[root] = PyUnicode_InternFromString(names[root])) == NULL)
+    for (const Word *word = words; word < words + count; word++)
+        if ((*word->to = PyUnicode_InternFromString(word->text)) == NULL)
             return -1;
     return 0;
+}
+
+static int name_roots(void)
+{
+    static const Word words[] = {{root_names + MESSAGE, "message"}, {root_names + STATE, "state"}, {root_names + KEY, "key"},
+                                 {root_names + RECEIVED_AT, "received_at"}};
+    return make_words(words, sizeof words / sizeof *words);
 }
 
 static void forget_given(Given *given)

@@ -555,6 +555,14 @@ static int visit_source(const Source *source, visitproc visit, void *arg)
     return 0;
 }
 
+/* Of what has sources, when the garbage collector would have it cleared: something may be at work with it. What it holds
+   goes when nobody has it any more. */
+static int clear_later(PyObject *object)
+{
+    (void)object;
+    return 0;
+}
+
 static void forget_source(Source *source)
 {
     forget_text(source);

@@ -159,6 +159,7 @@ class NativeMappers:
         return bool(
             (stream.venue_id is not None or self._row) and stream.message_id != "random"
             and [field.name for field in fields[: len(ids)]] == ids and not profile.key
+            and (profile.id is not None or stream.span is None)
             and vendor_at >= len(ids) and fields[vendor_at].null_first
             and record.microseconds == 1 and all(name in places for name in needed)
             and max(len(fields), len(places), len(stream.vendor_data)) < _MOST and not self._always_empty()

@@ -207,6 +207,29 @@ def test_packed_frames_are_unpacked_first(codec: str) -> None:
     assert quick.begin([pack(trades(trade(5)).encode())], 2.0, WALL, []) == (1, 0, 0)
 
 
+def test_a_packed_frame_is_as_large_as_it_may_be_whatever_the_text_is_without_its_end() -> None:
+    plan = plan_of(SUBSCRIBE.replace("  steps:", "  codec: {text: json, binary: gzip, limit: 1000 B}\n  steps:"))
+    pack = encoder(plan.connections[0].codec)
+    frames: list[str | bytes] = [pack(trades(trade(number)).ljust(size).encode())
+                                 for number, size in ((1, 0), (2, 1000), (3, 1001), (4, 70_000))]
+    quick, slow = intake_of(plan), intake_of(plan)
+    slow._plain = PlainFrames(slow.session, ())
+    found = [[tuple(one)[:5] for one in pipeline.receive(frames, 1.0, WALL)[0]] for pipeline in (quick, slow)]
+    assert found[0] == found[1]
+    assert state(quick) == state(slow)
+
+
+def test_text_frames_are_refused_where_there_are_to_be_none() -> None:
+    plan = plan_of(SUBSCRIBE.replace("  steps:", "  codec: {binary: gzip}\n  steps:"))
+    quick, slow = intake_of(plan), intake_of(plan)
+    slow._plain = PlainFrames(slow.session, ())
+    for number in (1, 2):
+        read: list[str | bytes] = [trades(trade(number)), encoder(plan.connections[0].codec)(trades(trade(7)).encode())]
+        found = [[tuple(one)[:5] for one in pipeline.receive(read, 1.0, WALL)[0]] for pipeline in (quick, slow)]
+        assert found[0] == found[1]
+        assert state(quick) == state(slow)
+
+
 def test_numbers_that_c_does_not_read_are_the_decoder_s() -> None:
     plan = plan_of(streams=FORMS.format(each="data"))
     much = '{"ch": "trade", "data": [%s]}'
