@@ -81,7 +81,7 @@ def values_at(message: Any, path: Path) -> list[Any]:
         elif isinstance(step, int):
             found = [array[step] for array in found if isinstance(array, list) and step < len(array)]
         elif step == ANY_KEY:
-            found = [one for table in found if isinstance(table, dict) for one in list(table.values())[:ELEMENTS]]
+            found = [one for table in found if isinstance(table, dict) for one in _looked_at(table)]
         else:
             found = [table[step] for table in found if isinstance(table, dict) and step in table]
     return found
@@ -95,9 +95,7 @@ def _walk(value: Any, path: Path, found: Structure, names: Container[str]) -> No
         return
     if isinstance(value, dict):
         dynamic = len(value) > MOST_MEMBERS
-        for at, (key, one) in enumerate(value.items()):
-            if dynamic and at >= ELEMENTS:
-                return
+        for key, one in zip(value, _looked_at(value), strict=False):
             named = dynamic or key in names or len(key) > LONGEST_KEY
             _walk(one, (*path, ANY_KEY if named else key), found, names)
     elif isinstance(value, list):
@@ -107,6 +105,12 @@ def _walk(value: Any, path: Path, found: Structure, names: Container[str]) -> No
         else:
             for at, one in enumerate(value[:LONGEST_PLACE]):
                 _walk(one, (*path, at), found, names)
+
+
+def _looked_at(table: dict[str, Any]) -> list[Any]:
+    """The members of an object that are looked at: of very many the first ones."""
+    members = list(table.values())
+    return members[:ELEMENTS] if len(members) > MOST_MEMBERS else members
 
 
 def _alike(array: list[Any]) -> bool:

@@ -169,6 +169,7 @@ def test_counts_add_up_as_long_as_the_sources_are_the_same(tmp_path: Path) -> No
     assert "| `spool` | 100 | 0 | 100 | 0 | 10 | 5 | 90 | 30 | 7 | `code` |" in page.read_text()
 
 
+@pytest.mark.deploy
 def test_a_commit_elsewhere_leaves_a_count_and_one_in_the_sources_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     json_text, frames = Target("json_text", "python"), Target("frames", "c")
     files = {path.relative_to(ROOT).as_posix() for path in sources.sources(json_text)}

@@ -101,6 +101,7 @@ def test_without_the_library_there_is_the_log_and_a_hint(tmp_path: Path, venue: 
         assert b"k2conn[top]" in shown.raw
 
 
+@pytest.mark.deploy
 def test_top_watches_a_process_that_goes_and_comes(tmp_path: Path, venue: dict[str, str]) -> None:
     port = free_port()
 

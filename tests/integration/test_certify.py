@@ -553,6 +553,7 @@ def test_all_scenarios_with_the_real_broker(certified: Callable[[str], Certified
     assert any("exit code 69" in text for text in trials["registry-start"].seen)
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 @pytest.mark.parametrize("name", KAFKA_NAMES)
 def test_what_kill_9_cost(certified: Callable[[str], Certified], name: str) -> None:
@@ -578,6 +579,7 @@ def judged(one: Certified, change: Callable[[Readback], None], kills: list[Kill]
     return account_for_losses(reference, readback, done, crash_restart._confirmed_at)[1]
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_nothing_about_kill_9_can_be_hidden(certified: Callable[[str], Certified]) -> None:
     one = certified("kraken")
@@ -616,6 +618,7 @@ def again(readback: Readback, trade_id: str, **other: Any) -> None:
     readback.records.append({**record, **other})
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_the_report_of_kill_9(certified: Callable[[str], Certified]) -> None:
     outcome = certified("kraken").outcomes[0]
@@ -625,6 +628,7 @@ def test_the_report_of_kill_9(certified: Callable[[str], Certified]) -> None:
     assert "kill -9:" in page([outcome])
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_the_command_with_the_real_broker(
     own_broker: Broker, registry: SharedRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]

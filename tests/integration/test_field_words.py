@@ -147,7 +147,7 @@ def test_files_with_a_comma_before_the_decimals(tmp_path: Path, variables: dict[
             "SAP;99.5;10;2026-01-02T09:00:02"]
     (tmp_path / "day.csv").write_text("\n".join(rows) + "\n")
     process = start("load", str(tmp_path / "venue.yaml"), str(tmp_path / "day.csv"), "--sink", "file", "--folder",
-                    str(tmp_path / "data"), **variables)
+                    str(tmp_path / "data"), "--state", str(tmp_path / "state"), **variables)
     out, err = end(process, 60)
     assert "dead letters: 1 bad-number" in out + err
     found = [(str(one["price"]), str(one["quantity"])) for one in records_of(tmp_path / "data", "trade_id")]

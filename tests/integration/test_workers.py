@@ -273,6 +273,7 @@ def check_events(run: WorkerPool) -> None:
     assert sum(line["event"].startswith("kraken: received") for line in run.events) == 1
 
 
+@pytest.mark.deploy
 def test_a_killed_worker_is_replaced_and_what_it_missed_is_known(tmp_path: Path) -> None:
     @timed
     async def main() -> None:
@@ -325,6 +326,7 @@ def test_workers_end_when_the_one_who_leads_them_is_killed(tmp_path: Path) -> No
     main()
 
 
+@pytest.mark.deploy
 def test_a_reload_deals_new_symbols_out_and_moves_none(tmp_path: Path) -> None:
     @timed
     async def main() -> None:
@@ -393,6 +395,7 @@ def test_settings_that_contradict_each_other_are_refused(
         start(RunOptions(**{"connectors": ["venue.yaml"], "streams": "trade", "port": 0, **options}))
 
 
+@pytest.mark.deploy
 def test_workers_that_cannot_begin_end_all(tmp_path: Path) -> None:
     (tmp_path / "venue.yaml").write_text(HEAD + CONNECTION % 1 + STREAMS)
 
@@ -464,6 +467,7 @@ def test_a_bug_of_the_sink_and_deaths_without_end_end_all(tmp_path: Path, progra
     main()
 
 
+@pytest.mark.deploy
 def test_a_bug_in_a_connector_ends_no_worker(tmp_path: Path) -> None:
     """One symbol of binance has a bug: whoever carries it restarts that connector, all others go on."""
 
@@ -498,6 +502,7 @@ main()
 """
 
 
+@pytest.mark.deploy
 def test_a_worker_that_hangs_is_seen_and_at_the_end_killed(tmp_path: Path) -> None:
     @timed
     async def main() -> None:

@@ -152,6 +152,7 @@ def test_a_broker_that_is_away(
         assert "the next start sends them" in run.said
 
 
+@pytest.mark.deploy
 def test_what_was_left_is_there_after_the_next_start(
     own_broker: Broker, own_registry: Registry, venue: int, tmp_path: Path, kafka_topic: Callable[[str], str]
 ) -> None:

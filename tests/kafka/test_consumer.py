@@ -115,6 +115,7 @@ def test_a_restart_goes_on_where_it_was_and_a_kill_doubles_nothing(
     assert database.query(ONCE) == [["60000", "60000", "59999"]]
 
 
+@pytest.mark.deploy
 def test_two_processes_share_and_one_is_killed(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, database: Database, tmp_path: Path
 ) -> None:
@@ -252,6 +253,7 @@ def test_what_the_sink_refuses_is_a_dead_letter_and_costs_no_other(
         ["refused-by-sink", "50"]]
 
 
+@pytest.mark.deploy
 def test_a_registry_that_is_away_is_waited_for(
     broker: SharedBroker, own_registry: Any, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

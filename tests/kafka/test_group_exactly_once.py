@@ -216,6 +216,7 @@ NEWER = (
 """A k2conn of a later version, as far as what it keeps of its state is concerned."""
 
 
+@pytest.mark.deploy
 def test_a_member_of_an_earlier_version_refuses_the_state_of_a_later_one_by_name_and_harms_nothing(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:
@@ -250,6 +251,7 @@ def test_a_member_of_an_earlier_version_refuses_the_state_of_a_later_one_by_name
     main()
 
 
+@pytest.mark.deploy
 def test_state_in_kafka_without_transactions_moves_with_its_slot(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

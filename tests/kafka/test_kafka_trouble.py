@@ -292,6 +292,7 @@ def test_a_cluster_that_names_no_controller_for_a_moment_is_asked_again(
 # -- topics and records
 
 
+@pytest.mark.deploy
 def test_a_topic_that_does_not_exist_waits_on_disk_and_holds_nobody_up(
     registry: Registry, tmp_path: Path, kafka_topic: NameTopic
 ) -> None:

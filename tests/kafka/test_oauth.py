@@ -91,6 +91,7 @@ def test_without_a_valid_one_there_is_a_reason(token_broker: TokenBroker, status
     assert "hunter2" not in detail
 
 
+@pytest.mark.deploy
 def test_a_member_of_a_group_shows_it_too(token_broker: TokenBroker) -> None:
     given: list[SourcePartition] = []
 

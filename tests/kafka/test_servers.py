@@ -46,6 +46,7 @@ def test_broker_takes_and_gives_back(broker: Broker, kafka_topic: TopicNames) ->
     assert consume(broker, topic, 2) == [b"one", b"two"]
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_acknowledged_records_outlive_a_kill(broker: Broker, kafka_topic: TopicNames) -> None:
     topic, address = kafka_topic("trades"), broker.bootstrap
@@ -58,6 +59,7 @@ def test_acknowledged_records_outlive_a_kill(broker: Broker, kafka_topic: TopicN
     assert consume(broker, topic, 2) == [b"before", b"after"]
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_a_graceful_restart_keeps_the_data(broker: Broker, kafka_topic: TopicNames) -> None:
     topic = kafka_topic("trades")
@@ -66,6 +68,7 @@ def test_a_graceful_restart_keeps_the_data(broker: Broker, kafka_topic: TopicNam
     assert consume(broker, topic, 1) == [b"before"]
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_paused_broker_answers_nothing_until_resumed(broker: Broker, kafka_topic: TopicNames) -> None:
     topic = kafka_topic("trades")
@@ -81,6 +84,7 @@ def test_paused_broker_answers_nothing_until_resumed(broker: Broker, kafka_topic
     assert consume(broker, topic, 2) == [b"before", b"after"]
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_broker_started_in_a_thread_outlives_the_thread(broker: Broker) -> None:
     thread = threading.Thread(target=broker.restart)
@@ -91,6 +95,7 @@ def test_broker_started_in_a_thread_outlives_the_thread(broker: Broker) -> None:
     assert broker.answers()
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 @pytest.mark.skipif(sys.platform != "linux", reason="what a process has mapped is looked up in /proc")
 def test_java_maps_the_classes_that_are_kept(broker: Broker, registry: Registry) -> None:
@@ -99,6 +104,7 @@ def test_java_maps_the_classes_that_are_kept(broker: Broker, registry: Registry)
         assert mapped == bool(shared_classes(server.name)), "`python -m tests.servers --fetch` makes them"
 
 
+@pytest.mark.deploy
 def test_java_does_without_classes_that_do_not_fit(tmp_path: Path) -> None:
     odd = tmp_path / "odd.jsa"
     odd.write_bytes(b"no archive")
@@ -108,6 +114,7 @@ def test_java_does_without_classes_that_do_not_fit(tmp_path: Path) -> None:
     assert "cds" not in done.stdout + done.stderr
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_broker_properties_can_be_overridden(tmp_path: Path, kafka_topic: TopicNames) -> None:
     topic = kafka_topic("trades")
@@ -118,6 +125,7 @@ def test_broker_properties_can_be_overridden(tmp_path: Path, kafka_topic: TopicN
     assert not broker.running
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_broker_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
     broker = Broker(tmp_path)
@@ -135,6 +143,7 @@ def test_refused_property_is_named(tmp_path: Path) -> None:
         Broker(tmp_path, {"num.io.threads": "-1"}).start()
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_registry_numbers_schemas_and_keeps_them_over_a_kill(
     registry: Registry, kafka_topic: TopicNames
@@ -162,6 +171,7 @@ def test_registry_refuses_an_incompatible_schema(registry: Registry, kafka_topic
     assert ask(registry, "POST", f"/subjects/{subject}/versions", schema(optional))[0] == 200
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 @pytest.mark.skipif(
     sys.platform != "linux", reason="the kernel ends the server with its parent on Linux only"

@@ -250,6 +250,7 @@ def envelope_number(body: bytes) -> int:
     return number
 
 
+@pytest.mark.deploy
 def test_a_broken_producer_is_made_anew_and_the_rest_resent(
     own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
@@ -339,6 +340,7 @@ def test_a_record_the_broker_refuses_is_found_and_rejected_alone(
     assert list(dict.fromkeys(numbers)) == [number for number in range(32) if number != 9]
 
 
+@pytest.mark.deploy
 def test_a_sink_closes_soon_although_the_broker_is_away(
     own_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic
 ) -> None:
@@ -497,6 +499,7 @@ def test_a_dependency_that_does_not_answer_is_unreachable_within_the_bound(
     assert caught.value.exit_code == 69
 
 
+@pytest.mark.deploy
 def test_a_registry_that_comes_late_delays_and_loses_nothing(
     broker: SharedBroker, own_registry: Registry, kafka_topic: NameTopic
 ) -> None:

@@ -416,6 +416,7 @@ def test_a_right_that_is_missing_is_named(
     assert name in str(refused.value)
 
 
+@pytest.mark.deploy
 def test_a_member_of_a_group_that_may_make_no_transactions_ends_with_the_name_of_the_right(
     strict_broker: Broker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def test_all_of_it_from_exchanges_to_a_chart(tmp_path: Path) -> None:
         assert (done.returncode, "5 rows" in done.stderr) == (0, True), done.stderr
 
 
+@pytest.mark.deploy
 def test_a_lake_that_is_there_is_asked_and_not_filled(tmp_path: Path) -> None:
     process = start("demo", "--section", "storage", "--duration", "2s", "--folder", str(tmp_path))
     out, err = end(process, 120)

@@ -53,6 +53,7 @@ def test_small_files_become_large_and_rows_and_offsets_stay(settings: LakeSettin
     assert the.compact(shape, told.append) == (0, 0)
 
 
+@pytest.mark.deploy
 def test_compaction_beside_a_writer_loses_and_doubles_nothing(settings: LakeSettings) -> None:
     stop = threading.Event()
     counts = [100]
@@ -78,6 +79,7 @@ def test_compaction_beside_a_writer_loses_and_doubles_nothing(settings: LakeSett
     assert read(settings, ALL)[0][:2] == (counts[0],) * 2
 
 
+@pytest.mark.deploy
 def test_a_compaction_whose_commit_takes_long_gets_through_beside_a_writer_that_never_pauses(
     settings: LakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_venues_trade_is_queryable_in_ten_seconds_with_the_defaults(venue: int
     assert read(settings, COUNTS) == [(books["published"],) * 3]
 
 
+@pytest.mark.deploy
 def test_a_process_that_is_killed_again_and_again_leaves_every_record_once(venue: int, tmp_path: Path) -> None:
     settings = lake(tmp_path)
     often = {"K2_LAKE_COMMIT_MS": "60", "K2_SPOOL": "always"}

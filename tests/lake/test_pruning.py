@@ -73,6 +73,7 @@ def test_a_table_that_is_dropped_or_made_meanwhile_is_noticed(tmp_path: Path) ->
     assert reader.records("trades")["source_sequence"].to_pylist() == [2]
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("said", [PROPERTIES[LIMIT], "20000", None])
 def test_row_groups_are_small_also_in_tables_that_do_not_say_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None

@@ -185,6 +185,7 @@ def test_files_of_the_file_sink_are_tables_too(settings: LakeSettings, tmp_path:
     assert json.loads(newest)["volume"] == "3.000000000000000000"
 
 
+@pytest.mark.deploy
 def test_ctrl_c_ends_a_long_query(settings: LakeSettings) -> None:
     sql = "SELECT sum(a.i * b.i) FROM range(10000000) a(i), range(10000000) b(i)"
     with subprocess.Popen(

@@ -43,6 +43,7 @@ def test_the_commands_do_what_the_page_says(folder: Path) -> None:
     assert done.stdout == f"asx-companies.yaml: talks to nobody\n{SAID}"
 
 
+@pytest.mark.deploy
 def test_a_row_that_says_something_else_is_a_new_state(folder: Path) -> None:
     load = "export K2_SCHEMAS=schemas; k2conn load asx-companies.yaml company_info.csv --sink iceberg"
     assert shell(folder, load).returncode == 0

@@ -142,6 +142,7 @@ def test_limits_make_it_degraded_and_not_unready(database: Database, tmp_path: P
     assert "no candle for" in said["degraded_by"][1]
 
 
+@pytest.mark.deploy
 def test_a_database_that_goes_is_said_and_counted(own_postgres: Postgres, tmp_path: Path, address: str) -> None:
     own_postgres.query("DROP DATABASE IF EXISTS k2 WITH (FORCE)", "postgres")
     own_postgres.query("CREATE DATABASE k2", "postgres")

@@ -81,6 +81,7 @@ def test_the_names_that_others_use_are_recorded() -> None:
     assert RECORDED.keys() >= COMMON_NAMES
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("command", [
     ["promtool", "check", "config", "prometheus.yml"],
     ["promtool", "test", "rules", "rules_test.yml"],

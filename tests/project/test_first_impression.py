@@ -102,6 +102,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.deploy
 def test_the_site_has_every_page_and_a_search(site: Path) -> None:
     pages = {path.relative_to(site).with_suffix(".md").as_posix() for path in site.rglob("*.html")}
     wanted = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
@@ -112,6 +113,7 @@ def test_the_site_has_every_page_and_a_search(site: Path) -> None:
     assert 'data-md-component="search"' in (site / "index.html").read_text()
 
 
+@pytest.mark.deploy
 def test_the_site_asks_nobody_else(site: Path) -> None:
     for path in site.rglob("*.html"):
         asked = [url for url in _Asked(path.read_text()).urls if re.match(r"(https?:)?//", url)]
@@ -121,6 +123,7 @@ def test_the_site_asks_nobody_else(site: Path) -> None:
         assert not re.search(r"url\(\"?(https?:)?//", path.read_text()), path
 
 
+@pytest.mark.deploy
 def test_what_the_site_links_to_in_the_repository_is_there(site: Path) -> None:
     linked = set(_repository_links(site))
     assert len(linked) > 5

@@ -49,6 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     return zipfile.ZipFile(file)
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize(("folder", "suffix"), [("connectors", ".yaml"), ("schemas", ".avsc"),
                                                 ("schemas/38-18", ".avsc"), ("schemas", ".toml")])
 def test_wheel_carries_every_connector_and_schema(wheel: zipfile.ZipFile, folder: str, suffix: str) -> None:
@@ -62,6 +63,7 @@ def test_wheel_carries_every_connector_and_schema(wheel: zipfile.ZipFile, folder
     assert inside == source
 
 
+@pytest.mark.deploy
 def test_wheel_carries_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     modules = {str(file.relative_to(ROOT)) for file in (ROOT / "k2conn").rglob("*.py")}
@@ -73,6 +75,7 @@ def test_wheel_carries_every_module_and_nothing_else(wheel: zipfile.ZipFile) -> 
     assert {Path(name).parts[0] for name in names} == {"k2conn"}
 
 
+@pytest.mark.deploy
 def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     metadata = Parser().parsestr(wheel.read(name).decode())
@@ -83,6 +86,7 @@ def test_wheel_says_what_it_needs(wheel: zipfile.ZipFile) -> None:
     assert len(required) == len(PROJECT["dependencies"])
 
 
+@pytest.mark.deploy
 def test_wheel_has_the_command(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
     assert "k2conn = k2conn.__main__:main" in wheel.read(name).decode()

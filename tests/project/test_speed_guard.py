@@ -72,6 +72,7 @@ def test_compiled_against_interpreted(monkeypatch: pytest.MonkeyPatch, kind: typ
     assert found[-1] > asked, f"the compiled way is only {found} times as quick as the interpreted one"
 
 
+@pytest.mark.deploy
 def test_the_median_stream_takes_little_more_than_the_quickest() -> None:
     """Of half of the streams a record costs less than 1.5 times what a Binance trade does.
 

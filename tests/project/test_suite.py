@@ -121,6 +121,7 @@ def test_a_folder_with_fixtures_of_its_own_stays_in_one_process(tmp_path: Path) 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the processes are looked up in /proc")
 
 
+@pytest.mark.deploy
 @linux
 @pytest.mark.kafka
 def test_all_who_ask_are_told_of_the_same_broker(tmp_path: Path) -> None:
@@ -153,6 +154,7 @@ def test_it(broker, number):
 """
 
 
+@pytest.mark.deploy
 @linux
 @pytest.mark.kafka
 def test_ctrl_c_stops_the_broker(tmp_path: Path) -> None:

@@ -209,6 +209,7 @@ def test_where_the_registry_does_not_answer_nothing_is_written(
     assert all((tmp_path / name).read_text() == (ROOT / name).read_text() for name in pin_images.FILES)
 
 
+@pytest.mark.deploy
 def test_the_bill_of_materials_is_one_and_names_every_package(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "release.sbom", tmp_path / "bill"], cwd=ROOT, check=True)  # it has no problem
     text = (tmp_path / "bill").read_text()

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from k2conn.drift.structure import ANY_KEY, EACH, MOST, kind_of, spelled, structure, values_at
@@ -50,6 +50,7 @@ def test_keys_that_are_no_identifiers_are_quoted() -> None:
 
 
 @given(JSON)
+@example({**{str(number): None for number in range(8)}, "0" * 101: [None]})
 def test_whatever_comes_is_bounded_and_each_path_leads_somewhere(message: Any) -> None:
     found = structure(message)
     assert len(found) <= MOST
