@@ -35,6 +35,7 @@ def document(serving: Serving) -> Any:
     return schemathesis.openapi.from_url(f"http://127.0.0.1:{serving.port}/openapi.json").exclude(path="/v1/stream")
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_the_document_is_kept(document: Any, mode: GenerationMode) -> None:
     operations = [one.ok() for one in document.get_all_operations()]

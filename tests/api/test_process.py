@@ -44,6 +44,7 @@ def engine(folder: Path, port: int, *words: str, topic: str = "", **variables: s
     )
 
 
+@pytest.mark.deploy
 @pytest.mark.alone
 def test_a_trade_is_asked_for_by_symbol_side_and_currency_within_seconds(
     database: Database, venue: int, tmp_path: Path

@@ -108,6 +108,7 @@ def test_a_recording_that_was_not_touched_shows_no_drift(corpus: Path, name: str
     assert learnt(corpus, name).findings == []
 
 
+@pytest.mark.deploy
 def test_each_mutation_of_a_mapped_field_is_told(corpus: Path) -> None:
     every = [(name, one) for name in sorted(FILES) for one in mutations(corpus, name)]
     kinds = sorted({one.name for _, one in every})

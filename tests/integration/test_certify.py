@@ -122,6 +122,7 @@ def test_candles_pass(tmp_path: Path) -> None:
         assert all(row.published > 20 and row.lost == 0 for row in outcome.proof.rows)
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("name", NAMES)
 def test_it_passes(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     outcome = outcomes[name]
@@ -138,6 +139,7 @@ def test_it_passes(outcomes: dict[str, CertificationOutcome], name: str) -> None
 CLUSTER = {"broker", "slow-broker", "dead-broker", "registry-away", "registry-start", "kill"}
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("name", NAMES)
 def test_every_fault_of_the_exchange_was_run(outcomes: dict[str, CertificationOutcome], name: str) -> None:
     done = {trial.name for trial in outcomes[name].trials if not trial.skipped}
@@ -147,6 +149,7 @@ def test_every_fault_of_the_exchange_was_run(outcomes: dict[str, CertificationOu
     assert ("bomb" in done) is can_expand(context.plan)
 
 
+@pytest.mark.deploy
 def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, CertificationOutcome]) -> None:
     outcome = outcomes["kraken"]
     assert set(outcome.not_run) == CLUSTER
@@ -162,18 +165,21 @@ def test_what_needs_kafka_is_never_passed_over_in_silence(outcomes: dict[str, Ce
     assert "Not run: broker (needs --broker-pid" in page([outcome])
 
 
+@pytest.mark.deploy
 def test_what_was_skipped_is_in_gap_records(outcomes: dict[str, CertificationOutcome]) -> None:
     for name, outcome in outcomes.items():
         rules = {one.name: one.sequence.rule for one in load(name).streams if one.default and one.sequence}
         assert (outcome.gaps > 0) is ("contiguous" in rules.values()), name
 
 
+@pytest.mark.deploy
 def test_repeats_are_published_once_where_they_can_be_told(outcomes: dict[str, CertificationOutcome]) -> None:
     for name, outcome in outcomes.items():
         for row in outcome.proof.rows:
             assert (row.deduplicated > 0) is (load(name).stream(row.stream).venue_id is not None), (name, row.stream)
 
 
+@pytest.mark.deploy
 def test_the_reports(outcomes: dict[str, CertificationOutcome]) -> None:
     found = json.loads(json.dumps(document(list(outcomes.values()))))
     assert found["passed"] is True

@@ -206,6 +206,7 @@ def test_a_format_makes_messages_of_something_other_than_json(folder: Path) -> N
     assert "malformed-frame" in err
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize(
     ("codec", "place", "problem"),
     [

@@ -75,6 +75,7 @@ def test_a_path_is_completed_by_the_shell_itself(tmp_path: Path) -> None:
     assert offered("bash", BASH.format(words="k2conn validate connectors/k", at=2), tmp_path)[1:] == [""]
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("line", ["k2conn va", "k2conn run krak", "k2conn run kraken --sink "])
 def test_zsh_completes(line: str, tmp_path: Path) -> None:
     if shutil.which("zsh") is None:
@@ -85,6 +86,7 @@ def test_zsh_completes(line: str, tmp_path: Path) -> None:
     assert all(f'"{one}"' in "\n".join(found) for one in ASKED[line])
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("line", ["k2conn va", "k2conn run krak", "k2conn run kraken --sink "])
 def test_fish_completes(line: str, tmp_path: Path) -> None:
     if shutil.which("fish") is None:

@@ -143,6 +143,7 @@ def test_the_compiler_knows_the_schemes_of_another_package(installed: Path, tmp_
     assert k2conn(tmp_path, installed, "validate", "venue.yaml").returncode == 0
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize(
     ("arguments", "variables", "text"),
     [

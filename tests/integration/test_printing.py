@@ -147,6 +147,7 @@ def test_the_demos_table_drops_columns_and_cuts_nothing(width: int, monkeypatch:
         assert any("crypto-com-derivatives" in line and "records/s" not in line for line in lines)
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("width", ["80", "50"])
 @pytest.mark.parametrize("command", [["list"], ["explain", "kraken"], ["plan", "kraken"], ["test", "kraken", "-v"]])
 def test_narrow_terminals_show_names_whole(command: list[str], width: str) -> None:

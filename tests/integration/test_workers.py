@@ -528,6 +528,7 @@ def test_a_worker_that_hangs_is_seen_and_at_the_end_killed(tmp_path: Path) -> No
 # -- into Kafka
 
 
+@pytest.mark.deploy
 @pytest.mark.kafka
 def test_each_trade_is_in_kafka_once_though_a_worker_is_killed_and_left_over_records_go_first(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path

@@ -19,7 +19,7 @@ from tests.support.api import Serving
 from tests.support.lakes import lake, read
 from tests.support.topics import Consumer
 
-pytestmark = [pytest.mark.kafka, pytest.mark.alone]
+pytestmark = [pytest.mark.kafka, pytest.mark.alone, pytest.mark.deploy]
 WITHIN = 10.0
 """Seconds in which a trade that a venue sends is to be found, by SQL and over HTTP."""
 

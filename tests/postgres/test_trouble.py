@@ -39,6 +39,7 @@ def database(own_postgres: Postgres) -> Database:
     return Database(own_postgres.dsn)
 
 
+@pytest.mark.deploy
 @pytest.mark.parametrize("how", ["killed", "restarted", "frozen"])
 def test_a_server_that_goes_under_load_has_every_record_once(
     own_postgres: Postgres, database: Database, tmp_path: Path, how: str

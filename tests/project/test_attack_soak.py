@@ -97,6 +97,7 @@ def test_the_kernel_says_how_long_a_process_ran() -> None:
     assert max(after[name][0] - before[name][0] for name in before.keys() & after.keys()) > 40_000_000
 
 
+@pytest.mark.deploy
 @pytest.mark.alone
 def test_where_nothing_is_planted_nothing_is_found(tmp_path: Path) -> None:
     for number in range(3):

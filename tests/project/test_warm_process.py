@@ -18,6 +18,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each is st
 FRAME = json.dumps({"raw": '{"channel":"heartbeat"}', "at": "soon"}) + "\n"
 
 
+@pytest.mark.deploy
 @linux
 @pytest.mark.parametrize(
     ("words", "given", "variables"),

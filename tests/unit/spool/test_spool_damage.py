@@ -197,6 +197,7 @@ def test_a_file_of_the_version_before_is_read(tmp_path: Path) -> None:
     assert (read.values, read.damaged) == ([b'{"n":%d}' % n for n in range(5)], 0)
 
 
+@pytest.mark.deploy
 def test_a_flipped_bit_behind_the_routes_of_an_old_file_costs_a_record(tmp_path: Path) -> None:
     data = old(old_text(2, ROUTE), *map(old_record, range(30)))
     for place in range(8 + 8 + 1 + len(json.dumps(ROUTE)), len(data)):
