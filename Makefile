@@ -24,15 +24,16 @@ demo: $(if $(filter storage query all,$(SECTION)),$(INSTALLED_LAKE),$(INSTALLED)
 demo-all: $(INSTALLED_LAKE) ## the same, and on: into a lake, asked by SQL, a chart of the prices
 	@$(BIN)/k2conn demo --section all
 
-# mypy needs one core; another one fetches the servers meanwhile, and compiles the tests, which in a fresh checkout each of
-# the processes that run them would do by itself. What fails there is told by the tests, too.
-test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then every test, against a real Kafka broker and schema registry
-	@{ [ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch; \
-	  $(BIN)/python -m pytest --collect-only -qq >/dev/null 2>&1; } & \
+# mypy needs one core; meanwhile others fetch the servers, and compile the tests, which in a fresh checkout each of the
+# processes that run them would do by itself. What fails there is told by the tests, too.
+COMPILE_TESTS := $(BIN)/python -m pytest --collect-only -qq
+test: java postgres $(INSTALLED_TEST) ## ruff, mypy, then the tests, against a real Kafka broker and schema registry
+	@{ [ "$$K2CONN_SKIP_KAFKA" = 1 ] || $(BIN)/python -m tests.servers --fetch; } & \
+	  $(COMPILE_TESTS) tests/unit >/dev/null 2>&1 & $(COMPILE_TESTS) --ignore=tests/unit >/dev/null 2>&1 & \
 	  $(MAKE) --no-print-directory lint; judged=$$?; wait; exit $$judged
 	@$(BIN)/python -m pytest -n auto
 
-test-deploy: java postgres $(INSTALLED_TEST) ## the tests against large servers of others, which are downloaded first
+test-deploy: java postgres $(INSTALLED_TEST) ## the heavy tests, also against large servers of others, which are downloaded first
 	@$(BIN)/python release/install.py deploy
 	@$(BIN)/python -m pytest -m deploy -n 3
 

@@ -173,6 +173,7 @@ async def shown_as_one(member: Member) -> None:
     assert [row["connector"] for row in overview["rows"]] == ["tape"]
 
 
+@pytest.mark.deploy
 def test_a_planned_move_waits_for_no_interval_of_commits(
     broker: SharedBroker, registry: SharedRegistry, kafka_topic: NameTopic, tmp_path: Path
 ) -> None:

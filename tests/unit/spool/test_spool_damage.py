@@ -87,6 +87,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert (read.values, read.damaged, read.counted, len(VALUES)) == (VALUES, 0, 12, 12)
 
 
+@pytest.mark.deploy
 def test_a_flipped_bit_costs_at_most_its_record_and_is_counted(tmp_path: Path) -> None:
     for place in range(len(WHOLE)):
         if place > 1500 and place % 5:  # every byte of head, routes and first records; of the rest some
