@@ -40,6 +40,7 @@ class HeldMessages:
         self._ledger = ledger
         self._held: deque[tuple[StreamMapping, Refuse, Any, str | bytes, Scope, int]] = deque()
         self._released: list[Callable[[], None]] = []
+        self._mappings: dict[StreamMapping, None] = {}
         self._size = 0
         self._most = MOST
         self._last: str | bytes | None = None
@@ -65,6 +66,7 @@ class HeldMessages:
         """What takes the messages of streams in the place of their mappings, until ``released`` is called."""
         held = tuple(HeldMapping(mapping, self, refuse) for mapping in mappings)
         self._released += [*(one.go_on for one in held), released]
+        self._mappings |= dict.fromkeys(mappings)
         return held
 
     def hold(
@@ -85,6 +87,8 @@ class HeldMessages:
         of it messages are mapped as they come, so what is yielded is to be handed on at once. A message that meets a
         `bug` costs the others nothing, and its frame is a dead letter.
         """
+        for mapping in self._mappings:
+            mapping.meet_held()
         while self._held:
             out: list[Envelope] = []
             done = 0
@@ -121,9 +125,11 @@ class HeldMessages:
 
     def _go_on(self) -> None:
         self.waiting = False
+        for mapping in self._mappings:
+            mapping.caught_up()
         for go_on in self._released:
             go_on()
-        self._released, self._last = [], None
+        self._released, self._mappings, self._last = [], {}, None
 
 
 class HeldMapping:

@@ -118,6 +118,14 @@ class SequenceState:
         """Whether it is one of those that are missing."""
         return any(first <= number <= last for first, last, _ in self.holes)
 
+    def had(self, number: int, event_us: int, last: int, last_us: int) -> bool:
+        """Whether a record came before, for sure, seen from when the latest number was ``last``, of a record of
+        ``last_us``: it is not behind that, none of those that are missing, and no beginning anew.
+        """
+        newer = event_us > last_us if event_us and last_us else number < last - FAR
+        unknown = len(self.holes) >= HOLES and number < self.holes[0][0]  # older holes are not known any more
+        return number <= last and not newer and not unknown and not self.in_hole(number)
+
     def fill(self, number: int) -> Gap | None:
         """A late number: its hole shrinks or splits. The gap, where it has just become whole."""
         holes = self._holes or []

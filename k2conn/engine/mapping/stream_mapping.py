@@ -7,7 +7,7 @@ does not affect the other items of its message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,10 @@ class StreamMapping:
         self._find_symbol = _finder(stream.symbol)
         self._quick = stream.carry is None and not fetched and self.contexts.native_mappers.possible
         """Whether the rules of the stream allow the loop in `_map_fast` for items that are no snapshot."""
+        self._settled: Mapping[str, tuple[int, int]] | None = None
+        """While messages are met that were held: by key the latest number in the state of the process before, and its
+        event time.
+        """
         rule = stream.sequence
         counts = rule is not None and rule.rule in ("contiguous", "linked")
         self.gaps = GapTracker(stream.name, rule, ledger.most) if rule is not None and counts else None
@@ -100,7 +104,7 @@ class StreamMapping:
         stream = self.stream
         scope.message = message
         snapshot = stream.snapshot is not None and stream.snapshot.condition(message, scope)
-        fast = self._quick and not snapshot and stream.first_batch == "keep"
+        fast = self._quick and not snapshot and stream.first_batch == "keep" and self._settled is None
         if stream.each is None:
             if fast:
                 self._map_fast(frame, scope, out, (message,))
@@ -190,7 +194,7 @@ class StreamMapping:
         skipped, as `first_batch` says. ``fresh`` collects the symbols whose first message this one is.
         """
         seen = self._begun(scope)
-        fast = self._quick and not snapshot
+        fast = self._quick and not snapshot and self._settled is None
         for item in items:
             name = self._name(item, scope)
             if fast and name in seen and name not in fresh:
@@ -483,6 +487,8 @@ class StreamMapping:
             content += FETCHED
             envelope = envelope._replace(received_us=0)
         admitted = self.window.admit(identity, content)
+        if self._settled and admitted is not None and self._is_settled(self._settled, item, context, scope, event):
+            admitted = None
         if over and (self.gaps is not None or self.suspected_gaps is not None):
             span = self.stream.span
             until = event if span is None else span.end_us(item, scope)
@@ -573,23 +579,61 @@ class StreamMapping:
         rule = self.stream.sequence
         assert rule is not None
         try:
-            number = item.get(rule.key) if rule.key is not None and type(item) is dict else None
-            if type(number) is not int:
-                number = rule.read(item, scope)
+            number, key = self._number_of(item, context, scope)
             previous = rule.previous(item, scope) if rule.previous is not None else None
-            within = rule.group(item, scope) if rule.group is not None else ""
         except RecordError:
             gaps.unreadable += 1
             return
         if number is None:
             return
-        if within is None:
+        if key is None:
             gaps.unreadable += 1
             return
-        key = within or (context.symbol if rule.per == "symbol" else str(scope.epoch))
         closed = gaps.see(key, number, previous, scope.received_at, scope.epoch, event_us, repeat)
         if closed is not None and closed.reported is not None:
             self.closed.append(closed)
+
+    def _number_of(self, item: Any, context: SymbolContext, scope: Scope) -> tuple[int | None, str | None]:
+        """An item's number, None where it has none, and the key that it counts under, None where that cannot be told.
+        Raises RecordError.
+        """
+        rule = self.stream.sequence
+        assert rule is not None
+        number = item.get(rule.key) if rule.key is not None and type(item) is dict else None
+        if type(number) is not int:
+            number = rule.read(item, scope)
+        within = rule.group(item, scope) if rule.group is not None else ""
+        if within is None:
+            return number, None
+        return number, within or (context.symbol if rule.per == "symbol" else str(scope.epoch))
+
+    # -- going on where another process was
+
+    def meet_held(self) -> None:
+        """From now on messages are taken that came before the state of another process did. What that has is a repeat,
+        also where it is so old that no window of ids reaches back to it: where numbers are contiguous they tell.
+        """
+        rule = self.stream.sequence
+        told = self.gaps is not None and rule is not None and rule.rule == "contiguous" and self.stream.span is None
+        self._settled = (self.gaps.latest() or None) if told and self.gaps is not None else None
+
+    def caught_up(self) -> None:
+        """All such messages were taken."""
+        self._settled = None
+
+    def _is_settled(
+        self, settled: Mapping[str, tuple[int, int]], item: Any, context: SymbolContext, scope: Scope, event_us: int
+    ) -> bool:
+        """Whether the state that was taken in has a record already, by its number."""
+        try:
+            number, key = self._number_of(item, context, scope)
+        except RecordError:
+            return False
+        before = settled.get(key) if key is not None else None
+        known = self.gaps.numbers(key) if key is not None and self.gaps is not None else None
+        if number is None or before is None or known is None:
+            return False
+        return known.had(number, event_us, *before)
 
     def _context(self, item: Any, scope: Scope) -> SymbolContext:
         """The context of the item's symbol; raises RecordError where no symbol rule matches."""

@@ -25,9 +25,8 @@ def pipeline_of(state: ConnectorState) -> FramePipeline:
     return FramePipeline(state, PLAN.connections[0], symbols, WORLD)
 
 
-def frame(*numbers: int) -> str:
-    data = [{"s": "BTC-USD", "i": number, "p": "1.5", "q": "2", "t": 1_700_000_000_000, "d": "buy"}
-            for number in numbers]
+def frame(*numbers: int, at_ms: int = 1_700_000_000_000) -> str:
+    data = [{"s": "BTC-USD", "i": number, "p": "1.5", "q": "2", "t": at_ms, "d": "buy"} for number in numbers]
     return exactjson.encode({"ch": "trade", "data": data}).decode()
 
 
@@ -62,6 +61,45 @@ def test_what_the_one_before_has_published_is_not_published_again_and_what_nobod
             (each.schema.decode_plain(each.value) for each in due if each.schema is not None)] == [(5, 6)]
     totals = new.ledger.totals()
     assert (totals["received"], totals["duplicates"]) == (5, 2), "the record of the gap is one of them"
+
+
+def taken_over(before: Sequence[int], *frames: str) -> ConnectorState:
+    """One that has held these frames, and knows few ids, with the state of one that has published these numbers."""
+    old = ConnectorState(PLAN, ["trade"])
+    kept = StateParts(old)
+    pipeline_of(old).receive([frame(number) for number in before], 0.0, 1)
+    new = ConnectorState(PLAN, ["trade"], window=4, hold=True)
+    pipeline_of(new).receive(list(frames), 1.0, 2)
+    taken_in(new, kept.changes(), 3)
+    return new
+
+
+def test_what_is_older_than_the_window_of_ids_is_known_by_its_number() -> None:
+    """A process was frozen just after it had subscribed; the one before went on meanwhile."""
+    new = taken_over(range(1, 101), frame(3), frame(4, 5), frame(6), frame(99, 100, 101))
+    assert new.held is not None
+    assert ids(released(new.held)) == ["101"]
+    totals = new.ledger.totals()
+    assert (totals["received"], totals["published"] + totals["in_flight"], totals["duplicates"]) == (7, 1, 6)
+
+
+def test_a_number_that_the_one_before_was_missing_is_no_repeat() -> None:
+    new = taken_over([*range(1, 11), *range(15, 101)], frame(10), frame(12), frame(14, 15), frame(101))
+    assert new.held is not None
+    assert ids(released(new.held)) == ["12", "14", "101"]
+
+
+def test_a_venue_that_has_begun_to_count_anew_is_believed() -> None:
+    new = taken_over(range(1, 101), *(frame(number, at_ms=1_700_000_060_000) for number in (1, 2, 3, 4)))
+    assert new.held is not None
+    assert ids(released(new.held)) == ["1", "2", "3", "4"]
+
+
+def test_what_comes_after_the_release_is_judged_as_ever() -> None:
+    new = taken_over(range(1, 101), frame(3))
+    assert new.held is not None
+    assert ids(released(new.held)) == []
+    assert ids(pipeline_of(new).receive([frame(50)], 2.0, 4)[0]) == ["50"]
 
 
 def test_records_keep_the_time_of_their_receipt() -> None:
