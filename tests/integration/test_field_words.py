@@ -56,19 +56,24 @@ def test_the_file_is_right_by_its_own_tests(venue: Path) -> None:
         assert process.returncode == 0, out + err
 
 
-def test_from_a_file_by_a_mock_and_a_process_to_records(venue: Path, tmp_path: Path) -> None:
-    mock = start("mock", str(venue), "--rate", "100")
+def played(file: Path, folder: Path) -> None:
+    """Records of a file's venue, played by a mock, in a folder, by a process."""
+    mock = start("mock", str(file), "--rate", "100")
     assert mock.stdout is not None
     variables = dict([mock.stdout.readline().strip().split("=", 1)])
     try:
-        before = datetime.now(UTC)
-        run = start("run", str(venue), "--sink", "file", "--folder", str(tmp_path / "data"), "--max-records", "60",
-                    "--port", "-1", **variables)
+        run = start("run", str(file), "--sink", "file", "--folder", str(folder), "--max-records", "60", "--port", "-1",
+                    **variables)
         _, err = end(run, 60)
         assert run.returncode == 0, err
     finally:
         mock.terminate()
         end(mock)
+
+
+def test_from_a_file_by_a_mock_and_a_process_to_records(venue: Path, tmp_path: Path) -> None:
+    before = datetime.now(UTC)
+    played(venue, tmp_path / "data")
     trades = records_of(tmp_path / "data", "trade_id")
     assert {record["symbol"] for record in trades} == {"SPY261218C00650000", "F261218P00012500"}
     for record in trades:
@@ -99,17 +104,7 @@ tests:
 def test_a_mock_writes_numbers_with_the_separators_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "venue.yaml"
     path.write_text(COMMA)
-    mock = start("mock", str(path), "--rate", "100")
-    assert mock.stdout is not None
-    variables = dict([mock.stdout.readline().strip().split("=", 1)])
-    try:
-        run = start("run", str(path), "--sink", "file", "--folder", str(tmp_path / "data"), "--max-records", "60",
-                    "--port", "-1", **variables)
-        _, err = end(run, 60)
-        assert run.returncode == 0, err
-    finally:
-        mock.terminate()
-        end(mock)
+    played(path, tmp_path / "data")
     trades = [one for one in records_of(tmp_path / "data", "trade_id") if one["symbol"] == "BTCUSD"]
     prices = {record["price"] for record in trades}
     assert len(prices) > 1
